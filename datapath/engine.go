@@ -1,0 +1,325 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/internal/clock"
+)
+
+// Defaults and bounds of the engine (ovs-vswitchd.conf.db(5), Open_vSwitch other_config).
+const (
+	DefaultFlowLimit      = 200000
+	DefaultMaxIdle        = 10 * time.Second
+	DefaultMaxRevalidator = 500 * time.Millisecond
+
+	initialFlowLimit = 10000
+	minFlowLimit     = 1000
+	// overloadIdle is the idle time that flows are left above the flow limit.
+	overloadIdle = 100 * time.Millisecond
+)
+
+// Config is what an operator can change while the engine runs.
+type Config struct {
+	FlowLimit      int
+	MaxIdle        time.Duration
+	MaxRevalidator time.Duration
+	// Wait (flow-restore-wait) leaves installed megaflows alone and takes no upcalls.
+	Wait bool
+}
+
+// EngineOptions make an Engine.
+type EngineOptions struct {
+	Datapath   Datapath
+	Translator Translator
+	Clock      clock.Clock
+	// Mono is now on the clock of FlowStats.Used, in nanoseconds.
+	Mono func() int64
+	// Count adds to a coverage counter; may be nil.
+	Count func(name string, n uint64)
+}
+
+// Engine stands between a datapath and the pipeline: it answers misses with megaflows, keeps them
+// right while tables change, removes idle ones, and credits their traffic to what they used.
+type Engine struct {
+	dp    Datapath
+	tr    Translator
+	clock clock.Clock
+	mono  func() int64
+	count func(string, uint64)
+
+	mu    sync.Mutex // guards what follows
+	cfg   Config
+	flows map[flow.Match]*megaflow // key and mask
+	limit int                      // adaptive, at most cfg.FlowLimit
+	fixed bool                     // upcall/set-flow-limit was used
+
+	kick chan struct{}
+	// pass numbers revalidations; waiters of Revalidate look at it.
+	passMu   sync.Mutex
+	passDone *sync.Cond
+	started  uint64
+	finished uint64
+	stopped  bool
+
+	results      sync.Pool
+	dumpDuration atomic.Int64 // of the last pass, ns
+	avgFlows     atomic.Int64
+	maxFlows     atomic.Int64
+}
+
+// megaflow is what the engine believes of one installed flow. Its fields belong to Engine.mu.
+type megaflow struct {
+	ref     FlowRef
+	flow    *Flow
+	credits []Credit
+	deps    []Dep
+	held    []Holder
+	slow    string
+	// seen are the counters already credited.
+	seen    FlowStats
+	created int64
+	// adopted flows come from an earlier run: nothing is known of them until retranslated.
+	adopted bool
+}
+
+// NewEngine makes an engine and adopts the flows that the datapath already has.
+func NewEngine(o EngineOptions) (*Engine, error) {
+	e := &Engine{
+		dp: o.Datapath, tr: o.Translator, clock: o.Clock, mono: o.Mono, count: o.Count,
+		cfg:   Config{FlowLimit: DefaultFlowLimit, MaxIdle: DefaultMaxIdle, MaxRevalidator: DefaultMaxRevalidator},
+		flows: map[flow.Match]*megaflow{},
+		limit: initialFlowLimit,
+		kick:  make(chan struct{}, 1),
+	}
+	if e.count == nil {
+		e.count = func(string, uint64) {}
+	}
+	e.passDone = sync.NewCond(&e.passMu)
+	e.results.New = func() any { return new(Result) }
+	err := e.dp.FlowDump(func(ref FlowRef, f *Flow, st FlowStats) bool {
+		g := &Flow{Match: f.Match, Actions: append([]odp.Action(nil), f.Actions...)}
+		e.flows[f.Match] = &megaflow{ref: ref, flow: g, seen: st, created: e.mono(), adopted: true}
+		return true
+	})
+	return e, err
+}
+
+// Configure changes the engine's settings; zero durations and limits mean the defaults.
+func (e *Engine) Configure(c Config) {
+	if c.FlowLimit <= 0 {
+		c.FlowLimit = DefaultFlowLimit
+	}
+	if c.MaxIdle <= 0 {
+		c.MaxIdle = DefaultMaxIdle
+	}
+	if c.MaxRevalidator <= 0 {
+		c.MaxRevalidator = DefaultMaxRevalidator
+	}
+	e.mu.Lock()
+	was := e.cfg.Wait
+	e.cfg = c
+	if !e.fixed {
+		e.limit = min(e.limit, c.FlowLimit)
+	}
+	e.mu.Unlock()
+	if was && !c.Wait {
+		e.Kick()
+	}
+}
+
+// SetFlowLimit fixes the flow limit (upcall/set-flow-limit).
+func (e *Engine) SetFlowLimit(n int) {
+	e.mu.Lock()
+	e.limit, e.fixed = n, true
+	e.mu.Unlock()
+	e.Kick()
+}
+
+// Run handles upcalls and revalidates until ctx ends.
+func (e *Engine) Run(ctx context.Context) {
+	e.dp.Handle(e.upcall)
+	defer e.dp.Handle(nil)
+	for {
+		e.mu.Lock()
+		period := e.cfg.MaxRevalidator
+		e.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			e.passMu.Lock()
+			e.stopped = true
+			e.passMu.Unlock()
+			e.passDone.Broadcast()
+			return
+		case <-e.kick:
+		case <-e.clock.After(period):
+		}
+		e.pass()
+	}
+}
+
+// Kick asks for a revalidation soon: something that translations depend on has changed.
+func (e *Engine) Kick() {
+	select {
+	case e.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Revalidate waits for a whole revalidation that starts from now on (revalidator/wait).
+func (e *Engine) Revalidate(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		e.passMu.Lock()
+		defer e.passMu.Unlock()
+		e.passDone.Broadcast()
+	})
+	defer stop()
+	e.passMu.Lock()
+	defer e.passMu.Unlock()
+	want := e.started + 1
+	for e.finished < want {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if e.stopped {
+			return errors.New("revalidation has stopped")
+		}
+		e.Kick()
+		e.passDone.Wait()
+	}
+	return nil
+}
+
+// upcall answers one packet. It runs on the datapath's handler goroutines.
+func (e *Engine) upcall(up *Upcall) {
+	if up.Kind != 0 && up.Kind != odp.UpcallSlowPath {
+		e.tr.Userspace(up)
+		return
+	}
+	e.mu.Lock()
+	wait := e.cfg.Wait
+	e.mu.Unlock()
+	if wait {
+		e.count("upcall_restore_wait", 1)
+		return
+	}
+	res := e.results.Get().(*Result)
+	defer e.results.Put(res)
+	res.Reset()
+	e.tr.Translate(&Request{Key: &up.Key, Packet: &up.Packet, Learn: true}, res)
+	e.count("xlate_actions", 1)
+
+	now := e.clock.Now()
+	for _, c := range res.Credits {
+		c.Credit(1, uint64(len(up.Packet.Data)), now, uint16(up.Key.Get(flow.TCPFlags)))
+	}
+	held := res.Held
+	if up.Kind == 0 {
+		held = e.install(&up.Key, res)
+	}
+	if len(res.Actions) > 0 {
+		if err := e.dp.Execute(&up.Packet, &up.Key, res.Actions); err != nil {
+			e.count("dpif_execute_error", 1)
+		} else {
+			e.count("dpif_execute", 1)
+		}
+	}
+	for _, h := range held {
+		h.Release()
+	}
+}
+
+// install makes a megaflow of a translation. It returns the holders that no megaflow took over.
+func (e *Engine) install(key *flow.Key, res *Result) []Holder {
+	m := flow.Match{Key: *key, Mask: res.Mask}
+	clearOpenFlowWords(&m)
+	m.Normalize()
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if old := e.flows[m]; old != nil {
+		// Another packet of the same flow was first. If tables changed in between, the
+		// next revalidation finds out.
+		return res.Held
+	}
+	if len(e.flows) >= e.limit {
+		e.count("upcall_flow_limit_hit", 1)
+		return res.Held
+	}
+	mf := &megaflow{
+		flow:    &Flow{Match: m, Actions: append([]odp.Action(nil), res.Actions...)},
+		credits: append([]Credit(nil), res.Credits...),
+		deps:    append([]Dep(nil), res.Deps...),
+		held:    append([]Holder(nil), res.Held...),
+		slow:    res.Slow,
+		created: e.mono(),
+	}
+	if !e.put(mf) {
+		return res.Held
+	}
+	e.flows[m] = mf
+	return nil
+}
+
+// put writes a megaflow into the datapath; one that it cannot execute becomes a slow-path flow.
+// The caller holds mu.
+func (e *Engine) put(mf *megaflow) bool {
+	if mf.slow != "" {
+		mf.flow.Actions = slowActions(mf.slow)
+	}
+	ref, err := e.dp.FlowPut(mf.flow)
+	if errors.Is(err, ErrUnsupported) || errors.Is(err, ErrTooLong) {
+		mf.slow = "action"
+		mf.flow.Actions = slowActions(mf.slow)
+		ref, err = e.dp.FlowPut(mf.flow)
+	}
+	if err != nil {
+		e.count("dpif_flow_put_error", 1)
+		return false
+	}
+	e.count("dpif_flow_put", 1)
+	if mf.slow != "" {
+		// Its packets are credited one by one as they come up.
+		mf.credits = nil
+	}
+	mf.ref = ref
+	return true
+}
+
+func slowActions(reason string) []odp.Action {
+	return []odp.Action{odp.Userspace{Kind: odp.UpcallSlowPath, Reason: reason}}
+}
+
+// clearOpenFlowWords leaves only what a datapath knows.
+func clearOpenFlowWords(m *flow.Match) {
+	clear(m.Key[flow.DPWords:])
+	clear(m.Mask[flow.DPWords:])
+}
+
+// FlowCount is how many megaflows are installed.
+func (e *Engine) FlowCount() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.flows)
+}
+
+// EngineStats is the content of upcall/show.
+type EngineStats struct {
+	Flows, AvgFlows, MaxFlows, Limit int
+	DumpDuration                     time.Duration
+}
+
+// Stats tells the engine's state.
+func (e *Engine) Stats() EngineStats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return EngineStats{
+		Flows: len(e.flows), AvgFlows: int(e.avgFlows.Load()), MaxFlows: int(e.maxFlows.Load()),
+		Limit: e.limit, DumpDuration: time.Duration(e.dumpDuration.Load()),
+	}
+}
