@@ -3,6 +3,7 @@ package datapath
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,12 +53,13 @@ type Engine struct {
 	clock clock.Clock
 	mono  func() int64
 	count func(string, uint64)
+	seed  [2]maphash.Seed
 
 	mu    sync.Mutex // guards what follows
 	cfg   Config
-	flows map[flow.Match]*megaflow // key and mask
-	limit int                      // adaptive, at most cfg.FlowLimit
-	fixed bool                     // upcall/set-flow-limit was used
+	flows map[matchID]*megaflow
+	limit int  // adaptive, at most cfg.FlowLimit
+	fixed bool // upcall/set-flow-limit was used
 
 	kick chan struct{}
 	// pass numbers revalidations; waiters of Revalidate look at it.
@@ -73,8 +75,25 @@ type Engine struct {
 	maxFlows     atomic.Int64
 }
 
+// matchID names a key with its mask: 128 bits of two independently seeded hashes, so that the
+// index needs no copy of the match.
+type matchID [2]uint64
+
+func (e *Engine) id(m *flow.Match) matchID {
+	var id matchID
+	for i, seed := range e.seed {
+		var h maphash.Hash
+		h.SetSeed(seed)
+		h.Write(m.Key.Bytes()[:flow.DPWords*8])
+		h.Write(m.Mask.Bytes()[:flow.DPWords*8])
+		id[i] = h.Sum64()
+	}
+	return id
+}
+
 // megaflow is what the engine believes of one installed flow. Its fields belong to Engine.mu.
 type megaflow struct {
+	id      matchID
 	ref     FlowRef
 	flow    *Flow
 	credits []Credit
@@ -93,7 +112,8 @@ func NewEngine(o EngineOptions) (*Engine, error) {
 	e := &Engine{
 		dp: o.Datapath, tr: o.Translator, clock: o.Clock, mono: o.Mono, count: o.Count,
 		cfg:   Config{FlowLimit: DefaultFlowLimit, MaxIdle: DefaultMaxIdle, MaxRevalidator: DefaultMaxRevalidator},
-		flows: map[flow.Match]*megaflow{},
+		flows: map[matchID]*megaflow{},
+		seed:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		limit: initialFlowLimit,
 		kick:  make(chan struct{}, 1),
 	}
@@ -104,7 +124,8 @@ func NewEngine(o EngineOptions) (*Engine, error) {
 	e.results.New = func() any { return new(Result) }
 	err := e.dp.FlowDump(func(ref FlowRef, f *Flow, st FlowStats) bool {
 		g := &Flow{Match: f.Match, Actions: append([]odp.Action(nil), f.Actions...)}
-		e.flows[f.Match] = &megaflow{ref: ref, flow: g, seen: st, created: e.mono(), adopted: true}
+		id := e.id(&g.Match)
+		e.flows[id] = &megaflow{id: id, ref: ref, flow: g, seen: st, created: e.mono(), adopted: true}
 		return true
 	})
 	return e, err
@@ -242,7 +263,8 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if old := e.flows[m]; old != nil {
+	id := e.id(&m)
+	if e.flows[id] != nil {
 		// Another packet of the same flow was first. If tables changed in between, the
 		// next revalidation finds out.
 		return res.Held
@@ -252,6 +274,7 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 		return res.Held
 	}
 	mf := &megaflow{
+		id:      id,
 		flow:    &Flow{Match: m, Actions: append([]odp.Action(nil), res.Actions...)},
 		credits: append([]Credit(nil), res.Credits...),
 		deps:    append([]Dep(nil), res.Deps...),
@@ -262,7 +285,7 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 	if !e.put(mf) {
 		return res.Held
 	}
-	e.flows[m] = mf
+	e.flows[id] = mf
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (e *Engine) pass() {
 
 // revalidate looks at one megaflow. The caller holds mu.
 func (e *Engine) revalidate(mf *megaflow, idle time.Duration, kill bool) {
-	if e.flows[mf.flow.Match] != mf {
+	if e.flows[mf.id] != mf {
 		return // removed meanwhile
 	}
 	st, err := e.dp.FlowStats(mf.ref)
@@ -90,7 +90,6 @@ func changed(deps []Dep) bool {
 // retranslate makes a megaflow say what the tables say now, or removes it when its mask
 // does not cover all that the new translation reads.
 func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
-	e.count("revalidate_missed_dp_flow", 0)
 	res := e.results.Get().(*Result)
 	defer e.results.Put(res)
 	res.Reset()
@@ -168,7 +167,7 @@ func (e *Engine) remove(mf *megaflow) {
 }
 
 func (e *Engine) forget(mf *megaflow) {
-	delete(e.flows, mf.flow.Match)
+	delete(e.flows, mf.id)
 	for _, h := range mf.held {
 		h.Release()
 	}
