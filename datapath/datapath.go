@@ -7,6 +7,7 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 )
 
 // Errors that callers tell apart.
@@ -68,20 +69,10 @@ type FlowStats struct {
 type FlowRef uint64
 
 // GSO is a packet's offload state: what a virtio_net_hdr can say.
-type GSO struct {
-	Type       uint8  // virtio GSO type: 0 none, 1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP L4; 0x80 ECN
-	Size       uint16 // segment payload size
-	HdrLen     uint16
-	CsumStart  uint16
-	CsumOffset uint16
-	NeedsCsum  bool // CHECKSUM_PARTIAL: the sum at CsumStart+CsumOffset is unfinished
-}
+type GSO = packet.GSO
 
 // Packet is a frame in user space. Data starts at the Ethernet header, VLAN tags in place.
-type Packet struct {
-	Data []byte
-	GSO  GSO
-}
+type Packet = packet.Packet
 
 // Upcall is a packet that the datapath sent up.
 type Upcall struct {

@@ -10,11 +10,11 @@ var be = binary.BigEndian
 
 // Offsets say where the layers of a packet start, in bytes from its first one; -1: not there.
 type Offsets struct {
-	EthType int // the Ethertype that the key has, behind all VLAN headers
-	MPLS    int
-	L3      int // IPv4, IPv6, ARP header
-	L4      int // set when the L3 header and its extensions are whole
-	End     int // end of the L3 packet, without padding; len(data) where that is not known
+	Net  int // what the Ethertype announces: right behind it, all VLAN headers and SNAP
+	MPLS int
+	L3   int // IPv4, IPv6, ARP header
+	L4   int // set when the L3 header and its extensions are whole
+	End  int // end of the L3 packet, without padding; len(data) where that is not known
 }
 
 // Extract fills the link, network and transport words of a key, which the caller has zeroed,
@@ -26,7 +26,7 @@ func Extract(data []byte, key *flow.Key) { Parse(data, key) }
 // Parse is Extract and says where the headers are.
 func Parse(data []byte, key *flow.Key) Offsets {
 	k := key.Bytes()
-	o := Offsets{EthType: -1, MPLS: -1, L3: -1, L4: -1, End: len(data)}
+	o := Offsets{Net: -1, MPLS: -1, L3: -1, L4: -1, End: len(data)}
 	p := 0 // everything before is parsed
 	var ethType uint16
 	if be.Uint32(k[keyPacketType:]) == 0 {
@@ -35,13 +35,12 @@ func Parse(data []byte, key *flow.Key) Offsets {
 		}
 		copy(k[keyEthDst:keyEthDst+6], data[0:6])
 		copy(k[keyEthSrc:keyEthSrc+6], data[6:12])
-		p = parseVLANs(data, k)
-		o.EthType = p
-		ethType, p = parseEthType(data, p)
+		ethType, p = parseEthType(data, parseVLANs(data, k))
 	} else {
 		ethType = be.Uint16(k[keyPacketType+2:])
 	}
 	be.PutUint16(k[keyEthType:], ethType)
+	o.Net = p
 
 	switch ethType {
 	case EthTypeIPv4:

@@ -36,7 +36,7 @@ func FuzzExtract(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var key flow.Key
 		o := Parse(data, &key)
-		for _, p := range []int{o.EthType, o.MPLS, o.L3, o.L4, o.End} {
+		for _, p := range []int{o.Net, o.MPLS, o.L3, o.L4, o.End} {
 			if p > len(data) {
 				t.Fatalf("offset %d of %d bytes", p, len(data))
 			}
