@@ -14,10 +14,16 @@ var ErrNoDevice error = syscall.ENODEV
 type OpenError struct {
 	Name string
 	Err  error // wraps a syscall.Errno where there is one
+	// Hint is for people: what OVS's text leaves open, or "".
+	Hint string
 }
 
 // Error implements error: could not open network device eth7 (No such device).
 func (e *OpenError) Error() string {
+	if e.Hint != "" {
+		return fmt.Sprintf("could not open network device %s (%s: %s)",
+			e.Name, Strerror(e.Err), e.Hint)
+	}
 	return fmt.Sprintf("could not open network device %s (%s)", e.Name, Strerror(e.Err))
 }
 

@@ -48,6 +48,8 @@ var linkModeFeatures = [...]PortFeatures{
 	57: Feature100GFD, 58: Feature100GFD, 59: Feature100GFD, 60: Feature100GFD,
 	61: Feature100GFD, 62: FeatureOther, 63: FeatureOther, 64: FeatureOther, 65: FeatureOther,
 	66: FeatureOther, 67: Feature100MFD, 68: Feature1GFD,
+	69: FeatureOther, 70: FeatureOther, 71: FeatureOther, 72: FeatureOther, 73: FeatureOther,
+	74: 0, // FEC_LLRS, like 49 to 51 not a rate
 }
 
 // linkSettings is struct ethtool_link_settings with room for the three bitmaps behind it.

@@ -11,7 +11,7 @@ import (
 // (Removed, then Added under the same ifindex), and one that came and went has none.
 type events struct {
 	mu      sync.Mutex
-	known   map[int]Info // by ifindex: the last state put in
+	known   map[int]Info          // by ifindex: the last state put in
 	pending list.List             // of Event
 	last    map[int]*list.Element // by ifindex: the device's latest event in pending
 	wake    chan struct{}         // holds a token when pending may be non-empty

@@ -18,7 +18,8 @@ var errShort = errors.New("netlink message too short")
 
 // parseLink reads an RTM_NEWLINK or RTM_DELLINK message (without its netlink header). stats
 // may be nil. ok is false when the message is not about a device as such: a Linux bridge tells
-// of its ports in messages of the same type but of its own address family.
+// of its ports in messages of the same type but of its own address family, and wireless
+// drivers of scans in ones that do not even name the device.
 func parseLink(b []byte, stats *Stats) (i Info, ok bool, err error) {
 	if len(b) < unix.SizeofIfInfomsg {
 		return i, false, errShort
@@ -73,7 +74,7 @@ func parseLink(b []byte, stats *Stats) (i Info, ok bool, err error) {
 	if i.Kind == "veth" && link != 0 {
 		i.Peer = Peer{Ifindex: link, Netns: peerNetns}
 	}
-	return i, true, err
+	return i, i.Name != "", err
 }
 
 // parseStats reads struct rtnl_link_stats64; an older, shorter one leaves the rest zero.

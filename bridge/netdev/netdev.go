@@ -31,11 +31,13 @@ type Provider interface {
 	// Lookup reads a device that need not be open; its error wraps ErrNoDevice when there is
 	// none.
 	Lookup(name string) (Info, error)
+	// PeerOf reads the other end of the veth i, in whichever namespace it is.
+	PeerOf(i Info) (Info, error)
 	// Sweep removes this instance's devices of an earlier run whose names are neither in
 	// keep nor open now, and returns the names that it removed.
 	Sweep(keep []string) ([]string, error)
-	// Watch reports devices that come, go and change, opened or not, until ctx ends; then
-	// the channel is closed. It starts with an Added event for each device that exists. A
+	// Watch reports devices that come, go and change, opened or not, until ctx ends. The
+	// channel is closed then, or before when the system refuses to go on. It starts with an Added event for each device that exists. A
 	// slow reader loses no state: events of one device are merged while they wait.
 	Watch(ctx context.Context) (<-chan Event, error)
 	// Close closes what is open, as Device.Close does, and releases the provider.
