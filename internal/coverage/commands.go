@@ -12,6 +12,7 @@ type Registrar interface {
 }
 
 // errNoCounter is OVS's answer to coverage/read-counter.
+//
 //lint:ignore ST1005 shown by ovs-appctl
 var errNoCounter = errors.New("No such counter")
 

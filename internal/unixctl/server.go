@@ -7,10 +7,14 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 )
 
 // maxConns bounds the connections held open; the one that has been idle longest makes room for a new one.
 const maxConns = 256
+
+// closeTimeout is how long Close lets clients take their replies.
+const closeTimeout = 2 * time.Second
 
 // Server answers the commands of one control socket.
 type Server struct {
@@ -87,12 +91,15 @@ func (s *Server) accept(ctx context.Context, l *net.UnixListener) {
 			_ = nc.Close()
 			return
 		}
-		s.conns[c] = struct{}{}
-		full := len(s.conns) > maxConns
+		full := len(s.conns) >= maxConns
 		s.mu.Unlock()
-		if full {
-			s.evict()
+		if full && !s.evict() {
+			_ = nc.Close() // all are busy
+			continue
 		}
+		s.mu.Lock()
+		s.conns[c] = struct{}{}
+		s.mu.Unlock()
 		s.wg.Go(func() {
 			c.serve(ctx)
 			s.mu.Lock()
@@ -124,7 +131,8 @@ func (s *Server) evict() bool {
 }
 
 // Close stops listening, removes the socket, and ends the connections once the replies that have been
-// given are on their way. Requests without a reply are cut off.
+// given are on their way. Requests without a reply are cut off. It waits for the handlers that run, so no
+// handler may call it.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closing {
@@ -143,6 +151,17 @@ func (s *Server) Close() error {
 		err = nil
 	}
 	cancel()
+	late := time.AfterFunc(closeTimeout, s.cutOff)
+	defer late.Stop()
 	s.wg.Wait()
 	return err
+}
+
+// cutOff closes the connections of clients that do not take their replies.
+func (s *Server) cutOff() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.nc.Close()
+	}
 }

@@ -7,6 +7,7 @@ import (
 )
 
 // ErrNoFile is the answer of vlog/reopen to a daemon that was started without --log-file.
+//
 //lint:ignore ST1005 OVS's words, shown by ovs-appctl
 var ErrNoFile = errors.New("Logging to file not configured")
 
