@@ -97,3 +97,20 @@ func (p *Packet) Truncate(n int) {
 	p.Data = p.Data[:n]
 	p.GSO = GSO{}
 }
+
+// MaxLen is the length of the packet in bytes, of a GSO packet that of its longest segment.
+func (p *Packet) MaxLen() int {
+	if p.GSO.Type == GSONone || p.GSO.Size == 0 {
+		return len(p.Data)
+	}
+	var key flow.Key
+	o := Parse(p.Data, &key)
+	if o.L4 < 0 {
+		return len(p.Data)
+	}
+	hdr := o.L4 + UDPLen
+	if key.Get(flow.NwProto) == ProtoTCP && o.End-o.L4 >= TCPLen {
+		hdr = o.L4 + int(p.Data[o.L4+12]>>4)*4
+	}
+	return min(len(p.Data), hdr+int(p.GSO.Size))
+}

@@ -1,0 +1,134 @@
+package soft
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// MeterBand drops what exceeds Rate.
+type MeterBand struct {
+	Rate  uint32 // kilobits or packets per second
+	Burst uint32 // kilobits or packets; 0: as much as Rate
+}
+
+// MeterConfig is a meter's configuration.
+type MeterConfig struct {
+	Packets bool // rates are in packets, not in kilobits
+	Bands   []MeterBand
+}
+
+// MeterStats are a meter's counters; Bands holds what each band dropped.
+type MeterStats struct {
+	Packets, Bytes uint64
+	Duration       time.Duration
+	Bands          []MeterBandStats
+}
+
+// MeterBandStats counts what a band dropped.
+type MeterBandStats struct{ Packets, Bytes uint64 }
+
+// meter is a token bucket per band, in thousandths of a packet or bits.
+type meter struct {
+	mu     sync.Mutex
+	config MeterConfig
+	made   time.Time
+	last   time.Time
+	bucket []uint64
+	stats  MeterStats
+}
+
+func (b MeterBand) size() uint64 {
+	if b.Burst == 0 {
+		return uint64(b.Rate) * 1000
+	}
+	return uint64(b.Burst) * 1000
+}
+
+// MeterSet makes or replaces a meter. A meter starts with full buckets.
+func (d *Datapath) MeterSet(id uint32, c MeterConfig) error {
+	for _, b := range c.Bands {
+		if b.Rate == 0 {
+			return fmt.Errorf("meter %d: a band with rate 0", id)
+		}
+	}
+	now := d.o.Clock.Now()
+	m := &meter{config: c, made: now, last: now}
+	for _, b := range c.Bands {
+		m.bucket = append(m.bucket, b.size())
+	}
+	m.stats.Bands = make([]MeterBandStats, len(c.Bands))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.meters[id] = m
+	return nil
+}
+
+// MeterDel removes a meter; packets pass one that does not exist.
+func (d *Datapath) MeterDel(id uint32) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.meters[id] == nil {
+		return fmt.Errorf("no meter %d", id)
+	}
+	delete(d.meters, id)
+	return nil
+}
+
+// MeterStats returns a meter's counters.
+func (d *Datapath) MeterStats(id uint32) (MeterStats, error) {
+	d.mu.RLock()
+	m := d.meters[id]
+	d.mu.RUnlock()
+	if m == nil {
+		return MeterStats{}, fmt.Errorf("no meter %d", id)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.stats
+	s.Duration = d.o.Clock.Now().Sub(m.made)
+	s.Bands = append([]MeterBandStats(nil), s.Bands...)
+	return s, nil
+}
+
+func (d *Datapath) meterPass(id uint32, size int) bool {
+	d.mu.RLock()
+	m := d.meters[id]
+	d.mu.RUnlock()
+	return m == nil || m.pass(d.o.Clock.Now(), size)
+}
+
+// pass takes a packet of size bytes out of the buckets. Of the bands that it exceeds, the one
+// with the highest rate drops it.
+func (m *meter) pass(now time.Time, size int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stats.Packets++
+	m.stats.Bytes += uint64(size)
+	// Milliseconds, as rates are per second and buckets in thousandths; the rest of one stays.
+	ms := now.Sub(m.last).Milliseconds()
+	if ms > 0 {
+		m.last = m.last.Add(time.Duration(ms) * time.Millisecond)
+	}
+	volume := uint64(1000)
+	if !m.config.Packets {
+		volume = uint64(size) * 8
+	}
+	exceeded := -1
+	for i, b := range m.config.Bands {
+		if ms > 0 {
+			m.bucket[i] = min(m.bucket[i]+uint64(min(ms, 1<<31))*uint64(b.Rate), b.size())
+		}
+		if m.bucket[i] >= volume {
+			m.bucket[i] -= volume
+		} else if exceeded < 0 || b.Rate > m.config.Bands[exceeded].Rate {
+			exceeded = i
+		}
+	}
+	if exceeded < 0 {
+		return true
+	}
+	m.stats.Bands[exceeded].Packets++
+	m.stats.Bands[exceeded].Bytes += uint64(size)
+	return false
+}
