@@ -1,0 +1,65 @@
+# ovs-bpf. The targets for people: build, demo, test, lint, install. All but install work in a fresh clone.
+
+PREFIX     ?= /usr/local
+SBINDIR    ?= $(PREFIX)/sbin
+BINDIR     ?= $(PREFIX)/bin
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= /etc
+GO         ?= go
+BENCH      ?= .
+
+# Packages without the tests that need stock tools, namespaces and traffic.
+UNIT = $$($(GO) list ./... | grep -v '/integration\(/\|$$\)')
+
+.PHONY: all build demo test unit integration bench generate check-generated lint setup install clean
+
+all: build
+
+# Static binaries: they run in any container, and --user needs no C library.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/ovs-bpfd ./cmd/ovs-bpfctl
+
+setup:
+	.ci/setup
+
+demo: setup build
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./integration/demo/vlantag
+	integration/demo/demo.sh
+
+test: setup unit integration
+
+unit:
+	$(GO) test -race -timeout 20m $(UNIT)
+
+integration:
+	$(GO) test -count=1 -timeout 30m ./integration/...
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
+
+# The key's header first: the programs include it.
+generate:
+	$(GO) generate $$($(GO) list ./... | grep -v '/bpf$$')
+	$(GO) generate ./bpf
+
+check-generated:
+	.ci/check-generated
+
+lint:
+	@files=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The stock openvswitch-switch package rotates the same log: then its file is enough.
+install: build
+	install -D -m 755 bin/ovs-bpfd $(DESTDIR)$(SBINDIR)/ovs-bpfd
+	install -D -m 755 bin/ovs-bpfctl $(DESTDIR)$(BINDIR)/ovs-bpfctl
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/logrotate.d
+	sed 's|@SBINDIR@|$(SBINDIR)|' cmd/ovs-bpfd/dist/ovs-bpfd.service >$(DESTDIR)$(UNITDIR)/ovs-bpfd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/ovs-bpfd.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/logrotate.d/openvswitch-switch || \
+		install -m 644 cmd/ovs-bpfd/dist/ovs-bpfd.logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/ovs-bpfd
+
+clean:
+	rm -rf bin
