@@ -1,0 +1,211 @@
+package pipeline
+
+import (
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline/tracked"
+)
+
+const prioField = flow.SkbPriority
+
+// do runs a list of actions.
+func (x *xlate) do(list []openflow.Action) {
+	for _, a := range list {
+		if x.done() {
+			return
+		}
+		if x.listener != nil {
+			x.event(Event{Kind: EventAction, Action: a})
+		}
+		if !x.one(a) {
+			return
+		}
+	}
+}
+
+// one runs an action. It reports whether the rest of its list follows.
+func (x *xlate) one(a openflow.Action) bool {
+	switch a := a.(type) {
+	case openflow.Output:
+		x.outputTo(a.Port, a.MaxLen)
+	case openflow.OutputReg:
+		x.outputTo(openflow.PortNo(x.key.Uint(a.Src)), a.MaxLen)
+	case openflow.OutputTrunc:
+		x.truncated(a)
+	case openflow.Enqueue:
+		x.enqueue(a)
+	case openflow.Controller:
+		x.controller(a)
+
+	case openflow.SetField:
+		x.key.SetMasked(a.Field, a.Value, a.Mask)
+	case openflow.Load:
+		x.key.Write(a.Dst, a.Value)
+	case openflow.Move:
+		x.key.Move(a.Dst, a.Src)
+	case openflow.StackPush:
+		x.push(a.Src)
+	case openflow.StackPop:
+		x.pop(a.Dst)
+	case openflow.WriteMetadata:
+		v := x.key.Get(flow.Metadata)
+		x.key.Set(flow.Metadata, v&^a.Mask|a.Value&a.Mask)
+	case openflow.SetTunnel:
+		x.key.Set(flow.TunID, a.ID)
+	case openflow.SetQueue:
+		if prio, ok := queuePriority(a.Queue); ok {
+			x.key.Set(prioField, prio)
+		}
+	case openflow.PopQueue:
+		x.key.ResetPriority()
+
+	case openflow.SetVLANVID:
+		x.key.SetVLANBits(a.VID, 0xfff, a.Push)
+	case openflow.SetVLANPCP:
+		x.key.SetVLANBits(uint16(a.PCP)<<13, 0xe000, a.Push)
+	case openflow.PushVLAN:
+		if !x.key.PushVLAN(a.EthType) {
+			x.unsupported("a stack of more than 8 VLAN tags")
+		}
+	case openflow.StripVLAN:
+		x.key.PopVLAN()
+
+	case openflow.SetTTL:
+		if x.key.Has(flow.PrereqIP) {
+			x.key.Set(flow.NwTTL, uint64(a.TTL))
+		}
+	case openflow.DecTTL:
+		return x.decTTL(flow.PrereqIP, flow.NwTTL, a.IDs)
+	case openflow.DecMPLSTTL:
+		return x.decTTL(flow.PrereqMPLS, flow.MPLSTTL, nil)
+	case openflow.SetMPLSLabel:
+		x.key.Set(flow.MPLSLabel, uint64(a.Label))
+	case openflow.SetMPLSTC:
+		x.key.Set(flow.MPLSTC, uint64(a.TC))
+	case openflow.SetMPLSTTL:
+		x.key.Set(flow.MPLSTTL, uint64(a.TTL))
+
+	case openflow.Resubmit:
+		x.doResubmit(a)
+	case openflow.GotoTable:
+		x.resubmit(a.Table, x.key.InPort())
+	case openflow.WriteActions:
+		x.write(a.Actions)
+	case openflow.ClearActions:
+		x.clearActionSet()
+	case openflow.Clone:
+		x.clone(a.Actions)
+	case openflow.CTClear:
+		x.key.ClearCT()
+		if x.t.o.Features.CTClear {
+			x.emit(odp.CTClear{})
+		}
+	case openflow.Exit:
+		x.exit = true
+
+	case openflow.Note, openflow.Conjunction:
+		// A note says nothing to the packet; conjunctions are the classifier's.
+	case openflow.Sample:
+		x.detail("no collector set")
+
+	case openflow.Group:
+		x.unsupported("group")
+	case openflow.Bundle:
+		x.unsupported("bundle")
+	case openflow.Learn:
+		x.unsupported("learn")
+	case openflow.Multipath:
+		x.unsupported("multipath")
+	case openflow.CT:
+		x.unsupported("ct")
+	case openflow.CheckPktLarger:
+		x.unsupported("check_pkt_larger")
+	case openflow.Meter:
+		x.unsupported("meter")
+	case openflow.FinTimeout:
+		x.unsupported("fin_timeout")
+	case openflow.PushMPLS, openflow.PopMPLS:
+		x.unsupported("push_mpls and pop_mpls")
+	case openflow.Encap, openflow.Decap:
+		x.unsupported("encap and decap")
+	case openflow.DecNSHTTL:
+		x.unsupported("dec_nsh_ttl")
+	case openflow.DeleteField:
+		x.unsupported("delete_field")
+	default:
+		x.unsupported("an unknown action")
+	}
+	return !x.done()
+}
+
+// doResubmit is resubmit(port,table).
+func (x *xlate) doResubmit(a openflow.Resubmit) {
+	if a.CT {
+		x.unsupported("resubmit with ct")
+		return
+	}
+	in, id := a.InPort, a.Table
+	if in == openflow.PortInPort {
+		in = x.key.InPort()
+	}
+	if id == openflow.TableAll {
+		id = x.table
+	}
+	x.resubmit(id, in)
+}
+
+// decTTL decrements a TTL. One that would become 0 ends the list; controllers are told.
+func (x *xlate) decTTL(p flow.Prereq, field flow.FieldID, ids []uint16) bool {
+	if !x.key.Has(p) {
+		return true
+	}
+	if ttl := x.key.Get(field); ttl > 1 {
+		x.key.Set(field, ttl-1)
+		return true
+	}
+	if ids == nil {
+		ids = oneController
+	}
+	for _, id := range ids {
+		x.controller(openflow.Controller{MaxLen: 0xffff, ControllerID: id, Reason: openflow.ReasonInvalidTTL})
+	}
+	return false
+}
+
+var oneController = []uint16{0}
+
+// push and pop are the field stack's.
+func (x *xlate) push(src flow.Subfield) {
+	n := len(x.stack)
+	x.stack = x.key.Read(src, x.stack)
+	x.stack = append(x.stack, byte(len(x.stack)-n))
+	if len(x.stack) > maxStack {
+		x.errorf(odp.DropStackTooDeep, "over 64 kB of stack")
+	}
+}
+
+func (x *xlate) pop(dst flow.Subfield) {
+	n := len(x.stack) - 1
+	if n < 0 {
+		x.warn("failed to pop from an empty stack")
+		return
+	}
+	from := n - int(x.stack[n])
+	x.key.Write(dst, x.stack[from:n])
+	x.stack = x.stack[:from]
+}
+
+// clone runs actions on a copy: all they change is undone afterwards. As in OVS the
+// copy's action set is executed, too.
+func (x *xlate) clone(list []openflow.Action) {
+	var s tracked.State
+	x.key.Save(&s)
+	exit, stack, set, group, inSet := x.exit, x.stack, x.actionSet, x.hasGroup, x.inActionSet
+	x.stack = append([]byte(nil), stack...)
+	x.actionSet = append([]openflow.Action(nil), set...)
+	x.do(list)
+	x.runActionSet()
+	x.exit, x.stack, x.actionSet, x.hasGroup, x.inActionSet = exit, stack, set, group, inSet
+	x.key.Restore(&s)
+}

@@ -1,0 +1,134 @@
+package pipeline
+
+import (
+	"reflect"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// write merges actions into the action set and keeps actset_output: the set's output port while
+// it has no group.
+func (x *xlate) write(list []openflow.Action) {
+	x.actionSet = append(x.actionSet, list...)
+	if x.hasGroup {
+		return
+	}
+	for _, a := range list {
+		switch a := a.(type) {
+		case openflow.Output:
+			x.key.Set(flow.ActsetOutput, uint64(a.Port))
+		case openflow.Group:
+			x.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
+			x.hasGroup = true
+			return
+		}
+	}
+}
+
+func (x *xlate) clearActionSet() {
+	x.actionSet, x.hasGroup = x.actionSet[:0], false
+	x.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
+}
+
+// Ranks of actions in an action set: they run in this order, of each kind before the fields
+// the last one written; fields in the order they were written (OpenFlow 1.5 section 5.6).
+const (
+	rankPop = iota
+	rankPopMPLS
+	rankDecap
+	rankEncap
+	rankPushMPLS
+	rankPushVLAN
+	rankDecTTL
+	rankDecMPLSTTL
+	rankDecNSHTTL
+	rankField
+	rankGroup // from here on the first kind that is there ends the packet's way
+	rankOutput
+	rankResubmit
+	rankCT
+	rankNone
+)
+
+func rank(a openflow.Action) int {
+	switch a.(type) {
+	case openflow.StripVLAN:
+		return rankPop
+	case openflow.PopMPLS:
+		return rankPopMPLS
+	case openflow.Decap:
+		return rankDecap
+	case openflow.Encap:
+		return rankEncap
+	case openflow.PushMPLS:
+		return rankPushMPLS
+	case openflow.PushVLAN:
+		return rankPushVLAN
+	case openflow.DecTTL:
+		return rankDecTTL
+	case openflow.DecMPLSTTL:
+		return rankDecMPLSTTL
+	case openflow.DecNSHTTL:
+		return rankDecNSHTTL
+	case openflow.SetField, openflow.Load, openflow.Move, openflow.SetVLANVID, openflow.SetVLANPCP, openflow.SetTTL,
+		openflow.SetMPLSLabel, openflow.SetMPLSTC, openflow.SetMPLSTTL, openflow.SetTunnel, openflow.SetQueue:
+		return rankField
+	case openflow.Group:
+		return rankGroup
+	case openflow.Output:
+		return rankOutput
+	case openflow.Resubmit:
+		return rankResubmit
+	case openflow.CT:
+		return rankCT
+	}
+	return rankNone
+}
+
+// runActionSet executes the action set at the end of a pipeline. Without anything that sends
+// the packet somewhere it does nothing.
+func (x *xlate) runActionSet() {
+	if len(x.actionSet) == 0 {
+		return
+	}
+	var last [rankNone]openflow.Action
+	for _, a := range x.actionSet {
+		if r := rank(a); r < rankNone {
+			last[r] = a
+		}
+	}
+	end := rankGroup
+	for end < rankNone && last[end] == nil {
+		end++
+	}
+	set := x.actionSet
+	x.actionSet, x.hasGroup = x.actionSet[len(set):], false
+	if end == rankNone {
+		return
+	}
+	list := make([]openflow.Action, 0, len(set))
+	for r := range rankField {
+		if last[r] != nil {
+			list = append(list, last[r])
+		}
+	}
+	for _, a := range set {
+		if rank(a) == rankField {
+			list = append(list, a)
+		}
+	}
+	list = append(list, last[end])
+
+	x.event(Event{Kind: EventActionSet})
+	// exit ends the tables, not the action set.
+	exit := x.exit
+	x.exit, x.inActionSet = false, true
+	x.do(list)
+	x.exit, x.inActionSet = exit, false
+}
+
+// sameActions compares lists of actions of frozen states.
+func sameActions(a, b []openflow.Action) bool {
+	return len(a) == len(b) && (len(a) == 0 || reflect.DeepEqual(a, b))
+}

@@ -1,0 +1,101 @@
+// Package pipeline translates a packet's key through the OpenFlow tables of its bridge to
+// datapath actions and the mask of every bit that was read. A trace is the same code with a
+// listener.
+package pipeline
+
+import (
+	"net/netip"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline/tracked"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+)
+
+// Port is what translation must know of an OpenFlow port. Values are immutable: a change of
+// the bridge publishes new ones.
+type Port struct {
+	No     openflow.PortNo
+	Name   string
+	ODP    odp.Port // PortNone for patch ports
+	Config uint32   // openflow.Config*
+	State  uint32   // openflow.State*
+	// Peer is the other end of a patch port, nil when it has none (yet).
+	Peer     Bridge
+	PeerPort openflow.PortNo
+	Tunnel   *Tunnel
+}
+
+// Tunnel is a tunnel port's configuration (issue 5; nil elsewhere).
+type Tunnel struct {
+	Type          string
+	Remote, Local netip.Addr // invalid: from the flow
+	InKey, OutKey *uint64    // nil: from the flow
+	TOS, TTL      uint8
+	InheritTOS    bool
+	InheritTTL    bool
+	DF, Csum      bool
+	Mark          uint32
+}
+
+// Bridge is what OpenFlow leaves to the bridge. Package bridge implements it. Calls come from
+// translations, under the configuration's read lock.
+type Bridge interface {
+	Name() string
+	Tables() *table.Tables
+	// Config is versioned by every reconfiguration that translations can see (ports, VLANs,
+	// fail mode, peers).
+	Config() datapath.Versioned
+	// PortByNo finds a port, nil when there is none.
+	PortByNo(openflow.PortNo) *Port
+	// EachPort calls f for every port, LOCAL too, in the order of numbers.
+	EachPort(f func(*Port))
+	// Normal forwards like a VLAN-aware learning switch (output:NORMAL), through x.
+	Normal(x Context)
+	// DropFrags, VLANLimit: SET_CONFIG fragment handling, and how many VLAN tags are matched.
+	FragHandling() uint16
+	// PacketIn hands a packet to the bridge's controllers.
+	PacketIn(*PacketIn)
+	// DatapathID for the text forms.
+	DatapathID() uint64
+}
+
+// PacketIn is a packet for controllers, before a connection's form is chosen.
+type PacketIn struct {
+	openflow.PacketIn
+	MaxLen       uint16
+	ControllerID uint16
+	InPort       openflow.PortNo
+}
+
+// Context is what a bridge may do inside a translation. All reads un-wildcard.
+type Context interface {
+	// Get reads a field of at most 64 bits of the packet as it is now.
+	Get(flow.FieldID) uint64
+	// InPort is the port through which the packet came into this bridge (nil: from a
+	// controller's packet-out without a port).
+	InPort() *Port
+	// Packet is the packet when there is one, nil in revalidation.
+	Packet() *datapath.Packet
+	// Output sends the packet as it is now to a port (also a patch port), unless it is the
+	// port the packet came from or NO_FWD.
+	Output(*Port)
+	// VLANs returns the packet's VLAN stack (outermost first), un-wildcarding it; SetVLANs replaces it
+	// for the outputs that follow (push, pop and rewrite actions as needed).
+	VLANs() []VLAN
+	SetVLANs([]VLAN)
+	// MayLearn says whether state outside the packet may change.
+	MayLearn() bool
+	// Depend records a dependency; Credit a receiver of the megaflow's traffic.
+	Depend(datapath.Versioned)
+	Credit(datapath.Credit)
+	// Slow asks for every packet to be seen in user space (reason: "stp", "lacp"...).
+	Slow(reason string)
+	// Report adds a line to the trace, if there is one (format as of fmt; nothing is formatted otherwise).
+	Report(format string, args ...any)
+}
+
+// VLAN is one tag of a stack.
+type VLAN = tracked.VLAN

@@ -1,0 +1,130 @@
+package pipeline
+
+import (
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// maxCookies bounds the controller actions in megaflows.
+const maxCookies = 1 << 18
+
+// cookie is what makes the packet-ins of a controller action equal.
+type cookie struct {
+	bridge     Bridge
+	table      uint8
+	reason     openflow.PacketInReason
+	ruleCookie uint64
+	maxLen     uint16
+	id         uint16
+	inPort     openflow.PortNo
+	userdata   string
+	written    string
+}
+
+// reason is why output:CONTROLLER sends a packet.
+func (x *xlate) reason() openflow.PacketInReason {
+	switch {
+	case x.packetOut && x.rule == nil:
+		return openflow.ReasonPacketOut
+	case x.inActionSet:
+		return openflow.ReasonActionSet
+	case x.rule != nil && x.rule.Priority == 0 && x.rule.Match.Mask == (flow.Mask{}):
+		return openflow.ReasonNoMatch // a table-miss rule
+	}
+	return openflow.ReasonAction
+}
+
+// controller sends a copy of the packet up for the controllers. What the packet-in will say
+// stays here, under a cookie that the megaflow holds.
+func (x *xlate) controller(a openflow.Controller) {
+	if a.Pause || a.MeterID != 0 {
+		x.unsupported("controller with pause or meter_id")
+		return
+	}
+	in := &PacketIn{
+		PacketIn: openflow.PacketIn{Reason: a.Reason, Table: x.table, BufferID: openflow.NoBuffer, Userdata: a.Userdata},
+		MaxLen:   a.MaxLen, ControllerID: a.ControllerID, InPort: x.key.InPort(),
+	}
+	if x.rule != nil {
+		in.Cookie = x.rule.Cookie
+	} else {
+		in.Cookie = ^uint64(0) // as OVS, where no flow did it
+	}
+	x.commit()
+	x.key.Metadata(&in.Metadata)
+	n := x.t.cookies.get(cookie{x.bridge, in.Table, in.Reason, in.Cookie, in.MaxLen, in.ControllerID, in.InPort, string(a.Userdata), matchString(&in.Metadata)},
+		&sender{x.bridge, in}, func(_, _ *sender) bool { return true })
+	if n == nil {
+		x.errorf(odp.DropCongestion, "over %d controller actions", maxCookies)
+		return
+	}
+	x.res.Held = append(x.res.Held, n)
+	x.emit(odp.Userspace{
+		Kind: odp.UpcallController, Cookie: n.id, ControllerReason: uint8(a.Reason), MaxLen: a.MaxLen,
+		RuleCookie: in.Cookie, ControllerID: a.ControllerID,
+	})
+}
+
+// sender is a packet-in without its packet; Metadata has what translation wrote.
+type sender struct {
+	bridge Bridge
+	in     *PacketIn
+}
+
+// Userspace implements datapath.Translator: it takes packets of controller actions.
+func (t *Translator) Userspace(up *datapath.Upcall) {
+	if up.Kind != odp.UpcallController {
+		t.o.Count("upcall_unknown_userspace_action", 1)
+		return
+	}
+	s, ok := t.cookies.lookup(up.Cookie)
+	if !ok {
+		t.o.Count("upcall_stale_cookie", 1)
+		return
+	}
+	in := *s.in
+	p := up.Packet.Clone()
+	p.FinishChecksum()
+	in.Packet, in.TotalLen = p.Data, len(p.Data)
+	in.Metadata = packetInMetadata(&up.Key, &s.in.Metadata, in.InPort)
+	t.o.Mu.RLock()
+	defer t.o.Mu.RUnlock()
+	s.bridge.PacketIn(&in)
+}
+
+// packetInFields are the fields of a packet-in that are not in its packet.
+var packetInFields = func() []flow.FieldID {
+	l := []flow.FieldID{flow.TunID, flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst, flow.TunFlags, flow.TunGBPID, flow.TunGBPFlags,
+		flow.Metadata, flow.PktMark, flow.CTState, flow.CTZone, flow.CTMark, flow.CTLabel}
+	for i := range 32 {
+		l = append(l, flow.Reg(i))
+	}
+	return l
+}()
+
+// packetInMetadata has the fields that are not zero: of the datapath's key, but where
+// translation wrote them what it wrote.
+func packetInMetadata(key *flow.Key, written *flow.Match, in openflow.PortNo) (m flow.Match) {
+	var k flow.Key
+	for i, w := range written.Mask {
+		k[i] = key[i]&^w | written.Key[i]&w
+	}
+	// The key is a datapath's: what only OpenFlow knows is from translation alone.
+	for i := flow.DPWords; i < flow.Words; i++ {
+		k[i] = written.Key[i] & written.Mask[i]
+	}
+	var value [16]byte
+	for _, f := range packetInFields {
+		if !k.IsZero(f) {
+			m.Key.SetBytes(f, k.GetBytes(f, value[:0]))
+			m.Mask.SetExact(f)
+		}
+	}
+	if pt := k.Get(flow.PacketType); pt != 0 {
+		m.Set(flow.PacketType, pt)
+	}
+	m.Set(flow.InPortOXM, uint64(in))
+	return m
+}

@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"fmt"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// PacketOut translates the actions of a packet-out on bridge b. The caller executes the
+// actions that it returns with the key, soon: controller actions in it stay good for 2 seconds.
+// What is used is credited with the packet. Errors are an openflow.Err with context: a port that
+// does not exist, a packet without Ethernet header. The caller does not hold Options.Mu.
+func (t *Translator) PacketOut(b Bridge, po *openflow.PacketOut) (actions []odp.Action, key flow.Key, err error) {
+	if len(po.Packet) < packet.EthLen {
+		return nil, key, fmt.Errorf("packet-out of %d bytes: %w", len(po.Packet), openflow.BadPacket)
+	}
+	pkt := datapath.Packet{Data: po.Packet}
+	packet.Extract(pkt.Data, &key)
+
+	t.o.Mu.RLock()
+	defer t.o.Mu.RUnlock()
+	port := odp.PortNone
+	switch p := b.PortByNo(po.InPort); {
+	case p != nil:
+		port = p.ODP
+	case po.InPort >= openflow.PortMax && po.InPort != openflow.PortAny && po.InPort != openflow.PortController && po.InPort != openflow.PortLocal:
+		return nil, key, fmt.Errorf("packet-out from port %d: %w", po.InPort, openflow.BadPort)
+	}
+	key.Set(flow.InPortOXM, uint64(port))
+
+	res := t.results.Get().(*datapath.Result)
+	defer t.results.Put(res)
+	res.Reset()
+	x := t.context(res, nil)
+	defer t.release(x)
+	x.packet, x.learn, x.packetOut = &pkt, true, true
+	x.key.Init(&key, po.InPort)
+	x.key.SetWritten(&po.Match)
+	x.key.SetInPort(po.InPort)
+	x.enter(b)
+	x.do(po.Actions)
+	x.runActionSet()
+	x.finish()
+
+	now := t.o.Clock.Now()
+	for _, c := range res.Credits {
+		c.Credit(1, uint64(len(po.Packet)), now, uint16(key.Get(flow.TCPFlags)))
+	}
+	for _, h := range res.Held {
+		h.Release()
+	}
+	if res.Drop != odp.DropNone {
+		return []odp.Action{odp.Drop{Reason: res.Drop}}, key, nil
+	}
+	return append(actions, res.Actions...), key, nil
+}

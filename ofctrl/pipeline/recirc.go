@@ -1,0 +1,92 @@
+package pipeline
+
+import (
+	"bytes"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// maxFrozen bounds recirculation ids in use.
+const maxFrozen = 1 << 20
+
+// Frozen is a translation that stopped because only the datapath can go on: it resumes when
+// the packet comes back with the recirculation id that names it. Values are immutable.
+type Frozen struct {
+	Bridge Bridge
+	InPort openflow.PortNo
+	// Table is looked up when there are no Actions to go on with.
+	Table   uint8
+	Actions []openflow.Action
+	// Written is the metadata that translation gave a value: registers, metadata, tunnel.
+	Written   flow.Match
+	Stack     []byte
+	ActionSet []openflow.Action
+	HasGroup  bool
+}
+
+// frozenID is the part of a frozen state that a map can compare.
+type frozenID struct {
+	bridge   Bridge
+	in       openflow.PortNo
+	table    uint8
+	hasGroup bool
+	written  string
+}
+
+// freeze names the state of the translation, to go on in table with actions (nil: with a
+// lookup there). The megaflow holds it. ok is false when the translation has ended instead.
+func (x *xlate) freeze(table uint8, actions []openflow.Action) (id uint32, ok bool) {
+	f := &Frozen{
+		Bridge: x.bridge, InPort: x.key.InPort(), Table: table,
+		Actions: append([]openflow.Action(nil), actions...),
+		Stack:   bytes.Clone(x.stack), ActionSet: append([]openflow.Action(nil), x.actionSet...), HasGroup: x.hasGroup,
+	}
+	x.key.Metadata(&f.Written)
+	n := x.t.frozen.get(frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written)}, f, func(a, b *Frozen) bool {
+		return bytes.Equal(a.Stack, b.Stack) && sameActions(a.Actions, b.Actions) && sameActions(a.ActionSet, b.ActionSet)
+	})
+	if n == nil {
+		x.errorf(odp.DropCongestion, "over %d recirculation ids", maxFrozen)
+		return 0, false
+	}
+	x.res.Held = append(x.res.Held, n)
+	return n.id, true
+}
+
+// thaw goes on with what an id names.
+func (x *xlate) thaw(id uint32) {
+	f, ok := x.t.frozen.lookup(id)
+	if !ok {
+		x.errorf(odp.DropNoRecirculationContext, "no recirculation data for recirc_id %d", id)
+		return
+	}
+	x.enter(f.Bridge)
+	x.key.SetWritten(&f.Written)
+	x.key.SetInPort(f.InPort)
+	x.stack = append(x.stack, f.Stack...)
+	x.actionSet, x.hasGroup = append(x.actionSet, f.ActionSet...), f.HasGroup
+	x.table = f.Table
+	x.event(Event{Kind: EventThaw})
+	if len(f.Actions) > 0 {
+		x.do(f.Actions)
+	} else if rule := x.lookup(f.Table, f.InPort); rule != nil {
+		x.doRule(rule, false)
+	}
+}
+
+// matchString is a match as a map key.
+func matchString(m *flow.Match) string {
+	var b []byte
+	for _, k := range [...]*flow.Key{&m.Mask, &m.Key} {
+		c := flow.MakeCompact(k, &m.Mask)
+		for _, w := range append(c.Map[:], c.Word...) {
+			for range 8 {
+				b = append(b, byte(w))
+				w >>= 8
+			}
+		}
+	}
+	return string(b)
+}

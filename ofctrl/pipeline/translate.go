@@ -1,0 +1,135 @@
+package pipeline
+
+import (
+	"sync"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/internal/clock"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// Options make a Translator.
+type Options struct {
+	// Lookup says which bridge and OpenFlow port a datapath port is; nil bridge: none.
+	Lookup func(odp.Port) (Bridge, *Port)
+	// Ports is versioned by every change of what Lookup answers. May be nil when that
+	// never changes.
+	Ports datapath.Versioned
+	// Mu guards tables and configuration. It is held for reading during a translation.
+	Mu       *sync.RWMutex
+	Clock    clock.Clock // nil: the machine's
+	Features datapath.Features
+	// Count adds to a coverage counter; may be nil.
+	Count func(name string, n uint64)
+}
+
+// Translator turns keys of packets into datapath actions. It implements datapath.Translator.
+type Translator struct {
+	o        Options
+	contexts sync.Pool
+	results  sync.Pool // for packet-outs
+	cookies  *ids[cookie, *sender]
+	frozen   *ids[frozenID, *Frozen]
+}
+
+var _ datapath.Translator = (*Translator)(nil)
+
+// New makes a translator.
+func New(o Options) *Translator {
+	if o.Mu == nil {
+		o.Mu = new(sync.RWMutex)
+	}
+	if o.Clock == nil {
+		o.Clock = clock.Real{}
+	}
+	if o.Count == nil {
+		o.Count = func(string, uint64) {}
+	}
+	t := &Translator{o: o}
+	t.contexts.New = func() any { return &xlate{t: t} }
+	t.results.New = func() any { return new(datapath.Result) }
+	t.cookies = newIDs[cookie, *sender](o.Clock, maxCookies)
+	t.frozen = newIDs[frozenID, *Frozen](o.Clock, maxFrozen)
+	return t
+}
+
+// Translate implements datapath.Translator.
+func (t *Translator) Translate(req *datapath.Request, res *datapath.Result) { t.Trace(req, res, nil) }
+
+// Trace is Translate with a listener, which may be nil.
+func (t *Translator) Trace(req *datapath.Request, res *datapath.Result, l Listener) {
+	t.o.Mu.RLock()
+	defer t.o.Mu.RUnlock()
+	x := t.context(res, l)
+	defer t.release(x)
+	x.packet, x.learn = req.Packet, req.Learn
+	x.translate(req.Key)
+}
+
+func (t *Translator) context(res *datapath.Result, l Listener) *xlate {
+	x := t.contexts.Get().(*xlate)
+	x.res, x.listener = res, l
+	return x
+}
+
+// release gives a context back, keeping its memory but nothing that it refers to.
+func (t *Translator) release(x *xlate) {
+	clear(x.actionSet[:cap(x.actionSet)])
+	*x = xlate{t: t, stack: x.stack[:0], actionSet: x.actionSet[:0], vlans: x.vlans[:0], key: x.key}
+	t.contexts.Put(x)
+}
+
+// translate runs a datapath key through the tables.
+func (x *xlate) translate(key *flow.Key) {
+	if x.t.o.Ports != nil {
+		x.Depend(x.t.o.Ports)
+	}
+	b, in := x.t.o.Lookup(odp.Port(key.Get(flow.InPortOXM)))
+	if b == nil || in == nil {
+		x.key.Init(key, openflow.PortAny)
+		x.errorf(odp.DropBridgeNotFound, "no OpenFlow port for the datapath's in_port")
+		x.finish()
+		return
+	}
+	x.key.Init(key, in.No)
+	if id := uint32(key.Get(flow.RecircID)); id != 0 { // always exact
+		x.thaw(id)
+	} else {
+		x.enter(b)
+		if x.receives(in) {
+			x.tableZero()
+		}
+	}
+	x.runActionSet()
+	x.finish()
+}
+
+// tableZero starts the pipeline of the bridge.
+func (x *xlate) tableZero() {
+	if rule := x.lookup(0, x.key.InPort()); rule != nil {
+		x.doRule(rule, false)
+	}
+}
+
+// receives reports whether a port takes packets in.
+func (x *xlate) receives(p *Port) bool {
+	if p.Config&(openflow.ConfigNoRecv|openflow.ConfigPortDown) != 0 || p.State&openflow.StateBlocked != 0 {
+		x.detail("port %s does not receive", p.Name)
+		return false
+	}
+	return true
+}
+
+// finish writes the result.
+func (x *xlate) finish() {
+	x.key.Mask(&x.res.Mask)
+	if x.drop != odp.DropNone {
+		clear(x.res.Actions)
+		x.res.Actions = x.res.Actions[:0]
+		x.res.Slow, x.res.Drop = "", x.drop
+	} else if len(x.res.Actions) > maxActions {
+		x.Slow("action")
+	}
+}

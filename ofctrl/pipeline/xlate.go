@@ -1,0 +1,217 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline/tracked"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+)
+
+// Limits of one translation, as in OVS.
+const (
+	maxDepth     = 64            // resubmits to the same or an earlier table, patch ports
+	maxResubmits = 64 * maxDepth // of any kind
+	maxStack     = 64 << 10      // bytes of the field stack
+	// maxActions is about 64 kB of datapath actions: beyond it resubmits end, and the result is
+	// not installed.
+	maxActions = 64 << 10 / 8
+	// hardActions ends a translation, so that one flow with thousands of floods has a bound.
+	hardActions = 8 * maxActions
+)
+
+// xlate is one translation.
+type xlate struct {
+	t        *Translator
+	res      *datapath.Result
+	listener Listener
+	packet   *datapath.Packet
+	learn    bool
+	// packetOut says that the actions are a controller's.
+	packetOut bool
+
+	key tracked.Key
+	at
+	depth, resubmits int
+	// exit ends all lists, the action set excepted; drop is the error that ended translation.
+	exit bool
+	drop odp.DropReason
+
+	// stack has values, each followed by its length in bytes.
+	stack []byte
+	// actionSet has what write_actions merged, in that order; hasGroup: a group is in it.
+	actionSet   []openflow.Action
+	hasGroup    bool
+	inActionSet bool
+
+	vlans []VLAN // memory for Context.VLANs
+}
+
+// at is where in which bridge a translation is.
+type at struct {
+	bridge Bridge
+	tables *table.Tables
+	table  uint8
+	rule   *table.Rule
+	// seen are the tables of the bridge that are dependencies already.
+	seen [4]uint64
+}
+
+// done reports whether no action is to follow.
+func (x *xlate) done() bool { return x.exit || x.drop != odp.DropNone }
+
+// enter makes b the bridge of what follows.
+func (x *xlate) enter(b Bridge) {
+	x.Depend(b.Config())
+	x.at = at{bridge: b, tables: b.Tables()}
+	x.event(Event{Kind: EventBridge})
+}
+
+// emit appends a datapath action.
+func (x *xlate) emit(a odp.Action) {
+	if len(x.res.Actions) >= hardActions {
+		x.errorf(odp.DropTooManyResubmit, "over %d datapath actions", hardActions)
+		return
+	}
+	x.res.Actions = append(x.res.Actions, a)
+}
+
+// commit brings the datapath's packet to the state of the key.
+func (x *xlate) commit() { x.res.Actions = x.key.Commit(x.res.Actions) }
+
+// lookup finds the rule of a table for a packet that came in by port in; nil: a miss, or
+// a fragment that the switch is configured to drop.
+func (x *xlate) lookup(id uint8, in openflow.PortNo) *table.Rule {
+	frag := x.bridge.FragHandling() & 3
+	if frag == openflow.FragDrop && x.key.Has(flow.PrereqIP) && x.key.Get(flow.IPFrag) != 0 {
+		x.detail("fragment dropped, as set by the controller")
+		return nil
+	}
+	if bit := uint64(1) << (id % 64); x.seen[id/64]&bit == 0 {
+		x.seen[id/64] |= bit
+		x.Depend(x.tables.Version(id))
+	}
+	rule := x.key.Lookup(x.tables, id, in, frag == openflow.FragNormal)
+	if x.listener != nil {
+		x.event(Event{Kind: EventTable, Table: id, Rule: rule})
+	}
+	return rule
+}
+
+// resubmit looks up a table and runs the rule that it finds there.
+func (x *xlate) resubmit(id uint8, in openflow.PortNo) {
+	if !x.resources() {
+		return
+	}
+	if rule := x.lookup(id, in); rule != nil {
+		x.resubmits++
+		x.doRule(rule, id <= x.table)
+	}
+}
+
+// resources reports whether translation may go on to another table.
+func (x *xlate) resources() bool {
+	switch {
+	case x.depth >= maxDepth:
+		x.errorf(odp.DropRecursionTooDeep, "over max translation depth %d", maxDepth)
+	case x.resubmits >= maxResubmits:
+		x.errorf(odp.DropTooManyResubmit, "over %d resubmit actions", maxResubmits)
+	case len(x.res.Actions) > maxActions:
+		x.warn("resubmits yielded over 64 kB of actions")
+		x.exit = true
+	case len(x.stack) >= maxStack:
+		x.errorf(odp.DropStackTooDeep, "resubmits yielded over 64 kB of stack")
+	}
+	return !x.done()
+}
+
+// doRule runs the actions of a rule.
+func (x *xlate) doRule(rule *table.Rule, deepens bool) {
+	wasRule, wasTable := x.rule, x.table
+	x.rule, x.table = rule, rule.Table
+	if deepens {
+		x.depth++
+	}
+	x.Credit(rule)
+	x.do(rule.Actions)
+	if deepens {
+		x.depth--
+	}
+	x.rule, x.table = wasRule, wasTable
+}
+
+// errorf ends the translation: the packet is dropped.
+func (x *xlate) errorf(r odp.DropReason, format string, args ...any) {
+	if x.drop == odp.DropNone {
+		x.drop = r
+		x.text(EventError, format, args)
+	}
+}
+
+// unsupported ends the translation at an action that cannot be executed yet.
+func (x *xlate) unsupported(what string) {
+	x.t.o.Count("xlate_unsupported_action", 1)
+	x.errorf(odp.DropUnsupported, "%s is not supported by this switch", what)
+}
+
+// The methods of Context.
+
+// Get implements Context.
+func (x *xlate) Get(id flow.FieldID) uint64 { return x.key.Get(id) }
+
+// InPort implements Context.
+func (x *xlate) InPort() *Port { return x.bridge.PortByNo(x.key.InPort()) }
+
+// Packet implements Context.
+func (x *xlate) Packet() *datapath.Packet { return x.packet }
+
+// MayLearn implements Context.
+func (x *xlate) MayLearn() bool { return x.learn }
+
+// Depend implements Context.
+func (x *xlate) Depend(v datapath.Versioned) {
+	x.res.Deps = append(x.res.Deps, datapath.Dep{On: v, Version: v.Version()})
+}
+
+// Credit implements Context.
+func (x *xlate) Credit(c datapath.Credit) { x.res.Credits = append(x.res.Credits, c) }
+
+// Slow implements Context.
+func (x *xlate) Slow(reason string) {
+	switch {
+	case x.res.Slow == "":
+		x.res.Slow = reason
+	case !slices.Contains(strings.Split(x.res.Slow, ","), reason):
+		x.res.Slow += "," + reason
+	}
+}
+
+// VLANs implements Context. The slice stays as it is until the translation ends.
+func (x *xlate) VLANs() []VLAN {
+	n := len(x.vlans)
+	x.vlans = x.key.VLANs(x.vlans)
+	return x.vlans[n:len(x.vlans):len(x.vlans)]
+}
+
+// SetVLANs implements Context.
+func (x *xlate) SetVLANs(tags []VLAN) {
+	if !x.key.SetVLANs(tags) {
+		x.unsupported("a stack of more than 8 VLAN tags")
+	}
+}
+
+// Output implements Context.
+func (x *xlate) Output(p *Port) {
+	if p.No == x.key.InPort() {
+		x.detail("skipping output to input port")
+		return
+	}
+	x.output(p, 0)
+}
+
+// Report implements Context.
+func (x *xlate) Report(format string, args ...any) { x.text(EventDetail, format, args) }
