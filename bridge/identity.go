@@ -8,6 +8,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 )
 
 // member is a port that may lend its MAC to the bridge.
@@ -92,4 +94,15 @@ func macUint(mac net.HardwareAddr) uint64 {
 	var b [8]byte
 	copy(b[8-len(mac):], mac)
 	return binary.BigEndian.Uint64(b[:])
+}
+
+// parseMAC reads a unicast Ethernet address.
+func parseMAC(s string) (netdev.MAC, error) {
+	var mac netdev.MAC
+	hw, err := net.ParseMAC(s)
+	if err != nil || len(hw) != 6 || hw[0]&1 != 0 || isZero(hw) {
+		return mac, fmt.Errorf("mac %q is not a unicast Ethernet address like 02:00:00:00:00:01", s)
+	}
+	copy(mac[:], hw)
+	return mac, nil
 }

@@ -1,0 +1,73 @@
+package bridge
+
+import (
+	"net"
+	"sync/atomic"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+	"github.com/ovs-bpf/ovs-bpf/ovsdb"
+)
+
+// Bridge is one bridge: its ports, its MAC table, its OpenFlow switch. The main loop owns all but what is
+// said to be shared.
+type Bridge struct {
+	agent *Agent
+	name  string
+	log   *logrus.Entry
+
+	row        *ovsdb.Bridge
+	ports      map[string]*port
+	ifaces     map[string]*iface
+	numbers    *ofports
+	lastBundle bundleID
+	mac        net.HardwareAddr
+
+	// Shared with translations and controllers' connections.
+	macs    *mac.Table[bundleID]
+	tables  *table.Tables
+	sw      *ofctrl.Switch
+	stop    func()
+	dpid    atomic.Uint64
+	view    atomic.Pointer[view] // written under Agent.mu
+	version version
+	frag    atomic.Uint32
+	configs *portConfigs
+}
+
+// Name implements pipeline.Bridge.
+func (b *Bridge) Name() string { return b.name }
+
+// Tables implements pipeline.Bridge.
+func (b *Bridge) Tables() *table.Tables { return b.tables }
+
+// Config implements pipeline.Bridge.
+func (b *Bridge) Config() datapath.Versioned { return &b.version }
+
+// PortByNo implements pipeline.Bridge.
+func (b *Bridge) PortByNo(no openflow.PortNo) *pipeline.Port { return b.view.Load().ports[no] }
+
+// EachPort implements pipeline.Bridge.
+func (b *Bridge) EachPort(f func(*pipeline.Port)) {
+	for _, p := range b.view.Load().order {
+		f(p)
+	}
+}
+
+// FragHandling implements pipeline.Bridge.
+func (b *Bridge) FragHandling() uint16 { return uint16(b.frag.Load()) }
+
+// DatapathID implements pipeline.Bridge and ofctrl.Host.
+func (b *Bridge) DatapathID() uint64 { return b.dpid.Load() }
+
+// PacketIn implements pipeline.Bridge.
+func (b *Bridge) PacketIn(p *pipeline.PacketIn) {
+	b.agent.count("packet_in", 1)
+	b.sw.SendPacketIn(&ofctrl.PacketIn{PacketIn: p.PacketIn, MaxLen: p.MaxLen, ControllerID: p.ControllerID, InPort: p.InPort})
+}

@@ -1,0 +1,249 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ovsdb"
+)
+
+// Interface types that are not devices.
+const typePatch = "patch"
+
+// iface is an interface that a bridge has, or tries to have. The main loop owns it.
+type iface struct {
+	bridge *Bridge
+	port   *port
+	name   string
+	typ    string // effective type: "system", "internal", "patch"...
+	row    *ovsdb.Interface
+
+	dev    netdev.Device // nil: a patch port, or the device is missing
+	info   netdev.Info   // last state of the device
+	ofport openflow.PortNo
+	odp    odp.Port
+	// gone: the device has vanished; the port keeps its numbers until it comes back.
+	gone    bool
+	err     error // why the interface does not work; shown in Interface.error
+	config  uint32
+	created time.Time
+	resets  int64 // link_resets: times that the link went down
+}
+
+// port is a Port row that a bridge has.
+type port struct {
+	id   bundleID
+	name string
+	row  *ovsdb.Port
+}
+
+// up reports whether the interface takes part in forwarding.
+func (i *iface) up() bool { return i.err == nil && i.ofport != 0 }
+
+// patch reports whether the interface is a patch port.
+func (i *iface) patch() bool { return i.typ == typePatch }
+
+// effectiveType is the type that an Interface row asks for; the interface named like its bridge is
+// always internal.
+func effectiveType(bridge string, row *ovsdb.Interface) string {
+	switch {
+	case row.Name == bridge:
+		return netdev.Internal
+	case row.Type == "":
+		return netdev.System
+	}
+	return row.Type
+}
+
+// open makes an interface work: it opens its device, gives it to the datapath and finds its
+// OpenFlow number. Called again for one that failed before. The error is what Interface.error says.
+func (i *iface) open() error {
+	if i.patch() {
+		if err := i.checkPatch(); err != nil {
+			i.dropNumber()
+			return err
+		}
+		i.number()
+		return nil
+	}
+	a := i.bridge.agent
+	if i.dev == nil {
+		_, adopted := a.adopted[i.name]
+		dev, err := a.o.Devices.Open(netdev.OpenSpec{Name: i.name, Type: i.typ, Adopted: adopted})
+		if err != nil {
+			return err
+		}
+		i.dev = dev
+	}
+	info, err := i.dev.Info()
+	if err != nil {
+		i.closeDevice()
+		return fmt.Errorf("could not open network device %s (%s)", i.name, netdev.Strerror(err))
+	}
+	kind := datapath.PortNetdev
+	if i.typ == netdev.Internal || i.typ == netdev.Tap {
+		kind = datapath.PortInternal
+	}
+	want := i.odp
+	if n, ok := a.adopted[i.name]; ok && want == odp.PortNone {
+		want = n
+	}
+	no, err := a.o.Datapath.PortAdd(datapath.PortSpec{Name: i.name, Kind: kind, Ifindex: info.Ifindex, Type: i.typ, Number: want})
+	if err != nil {
+		i.closeDevice()
+		return fmt.Errorf("could not add network device %s to ofproto (%s)", i.name, netdev.Strerror(err))
+	}
+	a.count("dpif_port_add", 1)
+	i.odp, i.info, i.gone = no, info, false
+	if !i.number() {
+		i.releaseDatapath()
+		i.closeDevice()
+		return fmt.Errorf("could not add network device %s to ofproto (no free OpenFlow port number)", i.name)
+	}
+	return nil
+}
+
+// number finds the OpenFlow port: LOCAL, the one requested, the one of an earlier run, any.
+func (i *iface) number() bool {
+	b := i.bridge
+	if i.name == b.name {
+		i.ofport = openflow.PortLocal
+		return true
+	}
+	want := openflow.PortNo(0)
+	if i.row.OFPortRequest != nil {
+		want = openflow.PortNo(*i.row.OFPortRequest)
+	}
+	if i.ofport != 0 {
+		if want == 0 || want == i.ofport || !b.numbers.claim(want, i.name) {
+			return true
+		}
+		b.numbers.release(i.ofport)
+		i.ofport = want
+		return true
+	}
+	if want != 0 && b.numbers.claim(want, i.name) {
+		i.ofport = want
+		return true
+	}
+	if i.row.OFPort != nil && *i.row.OFPort > 0 && b.numbers.claim(openflow.PortNo(*i.row.OFPort), i.name) {
+		i.ofport = openflow.PortNo(*i.row.OFPort)
+		return true
+	}
+	n, ok := b.numbers.allocate(i.name)
+	i.ofport = n
+	return ok
+}
+
+func (i *iface) dropNumber() {
+	if i.ofport != 0 {
+		i.bridge.numbers.release(i.ofport)
+		i.ofport = 0
+	}
+}
+
+// checkPatch looks at a patch port's options.
+func (i *iface) checkPatch() error {
+	peer := i.row.Options["peer"]
+	switch {
+	case peer == "":
+		return fmt.Errorf("%s: patch type requires valid 'peer' argument", i.name)
+	case peer == i.name:
+		return fmt.Errorf("%s: patch peer must not be self", i.name)
+	}
+	return nil
+}
+
+// vanished notes that the device is gone. The numbers stay for when it comes back.
+func (i *iface) vanished() {
+	i.releaseDatapath()
+	i.closeDevice()
+	i.gone = true
+	i.info = netdev.Info{Name: i.name, MAC: i.info.MAC, MTU: i.info.MTU}
+}
+
+func (i *iface) closeDevice() {
+	if i.dev != nil {
+		i.dev.Close()
+		i.dev = nil
+	}
+}
+
+func (i *iface) releaseDatapath() {
+	if i.odp == odp.PortNone {
+		return
+	}
+	if err := i.bridge.agent.o.Datapath.PortDel(i.odp); err != nil && !errors.Is(err, datapath.ErrNoSuchPort) {
+		i.bridge.log.Warnf("failed to delete port %s from the datapath: %v", i.name, err)
+	}
+	i.bridge.agent.count("dpif_port_del", 1)
+	i.odp = odp.PortNone
+}
+
+// remove gives the interface up: datapath port, device (a tap that we made is deleted), number.
+func (i *iface) remove() {
+	i.releaseDatapath()
+	if i.dev != nil {
+		if err := i.dev.Release(); err != nil {
+			i.bridge.log.Warnf("failed to release network device %s: %v", i.name, err)
+		}
+		i.dev = nil
+	}
+	i.dropNumber()
+}
+
+// settings brings the device's MTU and MAC to what is configured; smallest is the lowest MTU of the
+// bridge's other devices, 0 when there is none.
+func (i *iface) settings(smallest int) {
+	if i.dev == nil || i.gone {
+		return
+	}
+	mtu := 0
+	switch {
+	case i.row.MTURequest != nil:
+		mtu = *i.row.MTURequest
+	case i.typ == netdev.Internal && smallest != 0:
+		mtu = smallest
+	}
+	if mtu != 0 && mtu != i.info.MTU {
+		if err := i.dev.SetMTU(mtu); err != nil {
+			i.bridge.log.Warnf("could not set mtu of '%s' to %d: %v", i.name, mtu, err)
+		} else {
+			i.info.MTU = mtu
+		}
+	}
+	if i.typ == netdev.Internal {
+		i.setMAC()
+	}
+}
+
+// setMAC gives an internal device its address: the bridge's for LOCAL, Interface.mac for others.
+func (i *iface) setMAC() {
+	var mac netdev.MAC
+	switch {
+	case i.ofport == openflow.PortLocal:
+		copy(mac[:], i.bridge.mac)
+	case i.row.MAC != "":
+		parsed, err := parseMAC(i.row.MAC)
+		if err != nil {
+			i.bridge.log.Errorf("interface %s: %v", i.name, err)
+			return
+		}
+		mac = parsed
+	default:
+		return
+	}
+	if mac == i.info.MAC {
+		return
+	}
+	if err := i.dev.SetMAC(mac); err != nil {
+		i.bridge.log.Errorf("interface %s: setting MAC failed (%v)", i.name, err)
+		return
+	}
+	i.info.MAC = mac
+}

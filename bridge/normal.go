@@ -1,0 +1,143 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
+	"github.com/ovs-bpf/ovs-bpf/bridge/vlan"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline"
+)
+
+// Normal implements pipeline.Bridge: it forwards like a learning switch with VLANs (ovs-actions(7),
+// output:NORMAL; ovs-vswitchd.conf.db(5), Port vlan_mode).
+func (b *Bridge) Normal(x pipeline.Context) {
+	v := b.view.Load()
+	var in *bundle
+	if p := x.InPort(); p != nil {
+		if in = v.of[p.No]; in == nil {
+			x.Report("received packet on unknown port %d", p.No)
+			return
+		}
+	}
+	wire := x.VLANs()
+	tags := stack(wire)
+	inner, ok := b.admit(x, in, tags)
+	if !ok {
+		return
+	}
+	dst := address(x.Get(flow.EthDst))
+	if reservedMAC(dst[:]) && !v.forwardBPDU {
+		x.Report("packet has reserved destination MAC, dropping")
+		return
+	}
+	vid := inner.VID()
+	defer x.SetVLANs(wire)
+	src := address(x.Get(flow.EthSrc))
+	if in != nil {
+		b.learn(x, in, vid, src)
+	}
+
+	// The version first: a change after the look-up must not be missed.
+	x.Depend(b.macs.VersionOf(vid, dst))
+	if dst[0]&1 == 0 {
+		if e, known := b.macs.Lookup(vid, dst); known {
+			if out := v.byID[e.Port]; out != nil {
+				switch {
+				case out == in:
+					x.Report("learned port is input port, dropping")
+				case in != nil && in.protected && out.protected:
+					x.Report("dropping packet that arrived on a protected port for another one")
+				default:
+					x.Report("forwarding to learned port")
+					b.send(x, out, inner, tags)
+				}
+				return
+			}
+		}
+		x.Report("no learned MAC for destination, flooding")
+	}
+	for _, out := range v.bundles {
+		if out == in || in != nil && in.protected && out.protected || !out.vlan.Carries(inner) {
+			continue
+		}
+		if len(out.members) == 0 || out.members[0].Config&openflow.ConfigNoFlood != 0 {
+			continue
+		}
+		b.send(x, out, inner, tags)
+	}
+}
+
+func address(v uint64) mac.Addr {
+	return mac.Addr{byte(v >> 40), byte(v >> 32), byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}
+}
+
+// learn notes where src is, and keeps the entry young as long as the megaflow is used.
+func (b *Bridge) learn(x pipeline.Context, in *bundle, vid uint16, src mac.Addr) {
+	o := mac.Observation[bundleID]{VLAN: vid, Addr: src, Port: in.id}
+	if x.MayLearn() && b.macs.Learn(o) {
+		b.agent.count("mac_learning_learned", 1)
+	}
+	// When src moves elsewhere the megaflow must learn again.
+	x.Depend(b.macs.VersionOf(vid, src))
+	x.Credit(macCredit{b.macs, o})
+}
+
+// macCredit makes a MAC entry young with a megaflow's traffic.
+type macCredit struct {
+	macs *mac.Table[bundleID]
+	o    mac.Observation[bundleID]
+}
+
+// Credit implements datapath.Credit.
+func (c macCredit) Credit(packets, _ uint64, _ time.Time, _ uint16) {
+	if packets == 0 {
+		return
+	}
+	// Only an entry that still says the same: traffic of an old megaflow must not move it back.
+	if e, ok := c.macs.Lookup(c.o.VLAN, c.o.Addr); ok && e.Port == c.o.Port {
+		c.macs.Learn(c.o)
+	}
+}
+
+// admit checks the packet's tags against the port that it came in by and gives them as the switch sees
+// them. Without a port (a packet-out from nowhere) the tags count as they are.
+func (b *Bridge) admit(x pipeline.Context, in *bundle, tags vlan.Stack) (vlan.Stack, bool) {
+	if in == nil {
+		return tags, true
+	}
+	if !in.vlan.Admit(tags) {
+		x.Report("dropping VLAN %d packet received on port %s, which does not carry it", tags.VID(), in.name)
+		return tags, false
+	}
+	return in.vlan.Input(tags), true
+}
+
+// send outputs the packet to a bundle with the tags that its VLAN mode gives it.
+func (b *Bridge) send(x pipeline.Context, out *bundle, inner, tags vlan.Stack) {
+	if len(out.members) == 0 {
+		return
+	}
+	x.SetVLANs(wireTags(out.vlan.Output(inner, tags)))
+	x.Output(out.members[0])
+}
+
+// stack reads the packet's tags.
+func stack(list []pipeline.VLAN) vlan.Stack {
+	var s vlan.Stack
+	for n, t := range list {
+		if n < len(s) {
+			s[n] = vlan.FromTCI(t.TPID, t.TCI)
+		}
+	}
+	return s
+}
+
+func wireTags(s vlan.Stack) []pipeline.VLAN {
+	list := make([]pipeline.VLAN, 0, len(s))
+	for _, t := range s[:s.Depth()] {
+		list = append(list, pipeline.VLAN{TPID: t.TPID, TCI: t.TCI() | flow.VLANPresent})
+	}
+	return list
+}

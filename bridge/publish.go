@@ -1,0 +1,179 @@
+package bridge
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/bridge/vlan"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline"
+	"github.com/ovs-bpf/ovs-bpf/ovsdb"
+)
+
+// publish gives translations the present state of all bridges at once, and tells controllers which ports
+// changed.
+func (a *Agent) publish() {
+	views := make(map[*Bridge]*view, len(a.bridges))
+	refs := map[odp.Port]portRef{}
+	for _, b := range a.bridges {
+		v := b.makeView()
+		if old := b.view.Load(); old.equal(v) {
+			v = old
+		}
+		views[b] = v
+		for _, p := range v.order {
+			if p.ODP != odp.PortNone {
+				refs[p.ODP] = portRef{b, p}
+			}
+		}
+	}
+	a.mu.Lock()
+	a.portRefs.Store(&refs)
+	for b, v := range views {
+		if b.view.Load() != v {
+			b.view.Store(v)
+			b.version.n.Add(1)
+		}
+	}
+	a.mu.Unlock()
+	for _, b := range a.bridges {
+		b.tellControllers()
+	}
+}
+
+// makeView builds a bridge's view from what the main loop knows.
+func (b *Bridge) makeView() *view {
+	v := &view{ports: map[openflow.PortNo]*pipeline.Port{}, of: map[openflow.PortNo]*bundle{}, byID: map[bundleID]*bundle{},
+		frag: b.FragHandling(), forwardBPDU: b.row.OtherConfig["forward-bpdu"] == "true"}
+	bundles := map[*port]*bundle{}
+	for _, i := range b.sortedIfaces() {
+		if !i.up() {
+			continue
+		}
+		p := &pipeline.Port{No: i.ofport, Name: i.name, ODP: i.odp, Config: b.configs.get(i.ofport), State: i.state()}
+		if i.patch() {
+			if peer := b.agent.peerOf(i); peer != nil {
+				p.Peer, p.PeerPort = peer.bridge, peer.ofport
+			}
+		}
+		v.ports[p.No] = p
+		v.order = append(v.order, p)
+		o := bundles[i.port]
+		if o == nil {
+			o = &bundle{id: i.port.id, name: i.port.name, vlan: portVLAN(i.port.row), protected: i.port.row.Protected}
+			bundles[i.port] = o
+			v.bundles = append(v.bundles, o)
+			v.byID[o.id] = o
+		}
+		o.members = append(o.members, p)
+		v.of[p.No] = o
+	}
+	slices.SortFunc(v.order, func(x, y *pipeline.Port) int { return cmp.Compare(x.No, y.No) })
+	slices.SortFunc(v.bundles, func(x, y *bundle) int { return cmp.Compare(x.name, y.name) })
+	return v
+}
+
+// state are the OpenFlow port state bits.
+func (i *iface) state() uint32 {
+	if i.patch() {
+		return openflow.StateLive
+	}
+	if !i.info.LinkUp() {
+		return openflow.StateLinkDown
+	}
+	return openflow.StateLive
+}
+
+// peerOf is the other end of a patch port: both must name each other.
+func (a *Agent) peerOf(i *iface) *iface {
+	peer := a.ifaceByName(i.row.Options["peer"])
+	if peer == nil || !peer.patch() || !peer.up() || peer.row.Options["peer"] != i.name {
+		return nil
+	}
+	return peer
+}
+
+// portVLAN reads the VLAN columns of a Port row.
+func portVLAN(row *ovsdb.Port) vlan.Port {
+	c := vlan.Config{Tag: row.Tag, Trunks: row.Trunks, CVLANs: row.CVLANs, Other: row.OtherConfig}
+	if row.VLANMode != "" {
+		c.Mode = &row.VLANMode
+	}
+	return vlan.New(c)
+}
+
+// configure brings names, addresses, MTUs and table sizes of a bridge to the configuration.
+func (b *Bridge) configure() {
+	var members []member
+	smallest := 0
+	for _, i := range b.sortedIfaces() {
+		if i.typ != netdev.System || i.dev == nil {
+			continue
+		}
+		members = append(members, member{i.name, i.info.MAC[:]})
+		if smallest == 0 || i.info.MTU < smallest {
+			smallest = i.info.MTU
+		}
+	}
+	mac, err := bridgeMAC(b.row.OtherConfig["hwaddr"], b.row.UUID, members)
+	b.warn("hwaddr", err)
+	b.mac = mac
+	id, err := datapathID(b.row.OtherConfig["datapath-id"], mac)
+	b.warn("datapath-id", err)
+	if old := b.dpid.Swap(id); old != id {
+		b.log.Infof("bridge %s: using datapath ID %016x", b.name, id)
+	}
+	b.macs.SetIdle(seconds(b.row.OtherConfig["mac-aging-time"], 300))
+	b.macs.SetMax(number(b.row.OtherConfig["mac-table-size"], 8192))
+	flood := make([]uint16, 0, len(b.row.FloodVLANs))
+	for _, v := range b.row.FloodVLANs {
+		flood = append(flood, uint16(v))
+	}
+	b.macs.SetFloodVLANs(flood)
+	for _, i := range b.sortedIfaces() {
+		i.settings(smallest)
+	}
+}
+
+// warn logs a configuration error of a key when it is new.
+func (b *Bridge) warn(key string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && b.warned[key] != text {
+		b.log.Errorf("bridge %s: %s", b.name, text)
+	}
+	b.warned[key] = text
+}
+
+// tellControllers sends port status for what changed since the last call.
+func (b *Bridge) tellControllers() {
+	now := map[openflow.PortNo]openflow.Port{}
+	for _, p := range b.describePorts() {
+		now[p.No] = p
+	}
+	old := b.told
+	b.told = now
+	b.ports10.Store(&now)
+	if old == nil {
+		return
+	}
+	for _, no := range slices.Sorted(maps.Keys(old)) {
+		if _, ok := now[no]; !ok {
+			b.sw.PortStatus(openflow.PortReasonDelete, old[no])
+		}
+	}
+	for _, no := range slices.Sorted(maps.Keys(now)) {
+		was, ok := old[no]
+		switch {
+		case !ok:
+			b.sw.PortStatus(openflow.PortReasonAdd, now[no])
+		case was != now[no]:
+			b.sw.PortStatus(openflow.PortReasonModify, now[no])
+		}
+	}
+}
