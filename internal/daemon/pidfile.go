@@ -40,15 +40,23 @@ func heldBy(path string) (int, error) {
 	if lock.Pid > 0 {
 		return int(lock.Pid), nil
 	}
-	text, err := io.ReadAll(io.LimitReader(f, 32))
+	if pid := readPid(path); pid > 0 {
+		return pid, nil
+	}
+	return 0, fmt.Errorf("%s: locked by a process that is not known here", path)
+}
+
+// readPid is the number in a pidfile, 0 if there is none.
+func readPid(path string) int {
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return 0, fmt.Errorf("%s: read: %w", path, err)
+		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 0 {
-		return 0, fmt.Errorf("%s: locked by a process that is not known here", path)
+	if err != nil {
+		return 0
 	}
-	return pid, nil
+	return pid
 }
 
 // checkPidfile refuses a start while another process holds the pidfile.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"github.com/ovs-bpf/ovs-bpf/internal/vlog"
@@ -79,9 +80,14 @@ func startWorker(o *Options, role string, ready *os.File) (*Process, int, error)
 		}
 	}
 	if o.Pidfile != "" {
+		before := readPid(o.Pidfile)
 		var err error
 		if p.pid, err = claimPidfile(o.Pidfile, o.OverwritePidfile); err != nil {
 			return nil, 1, err
+		}
+		// A predecessor that was killed has left the socket that has its number in its name.
+		if before > 0 && before != os.Getpid() && !o.OverwritePidfile {
+			_ = os.Remove(ctlPath(o.Dirs, before))
 		}
 	}
 	// A crash ends by SIGABRT, with a core if the limits allow one: what supervisors take for a crash.
@@ -169,11 +175,13 @@ func (p *Process) UnixctlPath() string {
 	case "none":
 		return u
 	case "":
-		return p.opts.Dirs.RunFile(fmt.Sprintf("%s.%d.ctl", Program, os.Getpid()))
+		return ctlPath(p.opts.Dirs, os.Getpid())
 	default:
 		return p.opts.Dirs.RunFile(u)
 	}
 }
+
+func ctlPath(d Dirs, pid int) string { return d.RunFile(fmt.Sprintf("%s.%d.ctl", Program, pid)) }
 
 // UnlinkAtEnd has files removed when the daemon ends, in an orderly way or by a signal.
 func (p *Process) UnlinkAtEnd(paths ...string) {
@@ -214,7 +222,8 @@ func (s Signal) Error() string {
 }
 
 // fatal are the signals that end the daemon in an orderly way.
-var fatal = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGALRM}
+// SIGSEGV is here as one that somebody sends; a fault of the program itself is a panic.
+var fatal = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGALRM, unix.SIGSEGV}
 
 // Signals gives a context that ends when a signal asks the daemon to end; its cause is then a Signal. A
 // second signal ends the process at once. stop ends the watch.
@@ -270,6 +279,20 @@ func (p *Process) Finish(code int) int {
 		dieBy(sig)
 	}
 	return code
+}
+
+// Fatal ends a daemon that cannot go on: the reason goes to the log as an emergency and to standard error,
+// and the code to exit with is 1.
+func (p *Process) Fatal(err error) int {
+	p.mu.Lock()
+	l := p.log
+	p.mu.Unlock()
+	if l != nil {
+		_ = l.Set("console:off") // the line below is enough there
+		l.Module("vswitchd").Log(logrus.FatalLevel, err.Error())
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", Program, err)
+	return p.Finish(1)
 }
 
 func (p *Process) end() {

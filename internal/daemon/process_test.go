@@ -71,7 +71,7 @@ func exampleMain(how string) int {
 	exit := make(chan func(string, error), 1)
 	ctl.Register("exit", "[--cleanup]", 0, 1, func(_ context.Context, _ []string, reply func(string, error)) { exit <- reply })
 	if err := ctl.Start(context.Background()); err != nil {
-		return p.Finish(die(err))
+		return p.Fatal(err)
 	}
 	if ctl.Path() != "" {
 		p.UnlinkAtEnd(ctl.Path())
@@ -359,6 +359,38 @@ func TestKilled(t *testing.T) {
 		if got := w.left(); !slices.Equal(got, []string{"ovs-vswitchd.pid", "x.ctl"}) {
 			t.Errorf("left behind: %q", got)
 		}
+	}
+}
+
+// TestKilledWithDefaultSocket: the socket with the dead daemon's number in its name goes too.
+func TestKilledWithDefaultSocket(t *testing.T) {
+	w := newWorld(t)
+	var pid int
+	for range 2 {
+		if out, st := w.run("serve", "--pidfile", "--detach", "--no-chdir", "-vconsole:off"); st.ExitStatus() != 0 {
+			t.Fatalf("%q, code %d", out, st.ExitStatus())
+		}
+		pid = w.pid()
+		_ = unix.Kill(pid, unix.SIGKILL)
+		w.eventually("the end", func() bool { return gone(pid) })
+	}
+	if got := w.left(); !slices.Equal(got, []string{fmt.Sprintf("ovs-vswitchd.%d.ctl", pid), "ovs-vswitchd.pid"}) {
+		t.Errorf("left behind: %q", got)
+	}
+}
+
+// TestFatal: what a daemon in the background cannot do is told on the terminal and in the log.
+func TestFatal(t *testing.T) {
+	w := newWorld(t)
+	out, st := w.run("serve", "--unixctl=/nonexistent/x", "--log-file", "--detach", "-vconsole:info", "--pidfile")
+	if st.ExitStatus() != 1 || strings.Count(out, "control socket: ") != 1 || !strings.Contains(out, "\novs-vswitchd: control socket: ") {
+		t.Errorf("%q, code %d", out, st.ExitStatus())
+	}
+	if !strings.Contains(w.log(), "|vswitchd|EMER|control socket: ") {
+		t.Error(w.log())
+	}
+	if got := w.left(); !slices.Equal(got, []string{"ovs-vswitchd.log"}) {
+		t.Errorf("left behind: %q", got)
 	}
 }
 

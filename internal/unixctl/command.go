@@ -10,8 +10,9 @@ import (
 )
 
 // Handler runs one command. It calls reply exactly once, at once or later from any goroutine (later calls
-// have no effect); reply never blocks. ctx ends when the client goes away or the server closes. It is an
-// alias so that packages can state the interface they need without importing this one.
+// have no effect); reply never blocks. Commands of different clients run at the same time. ctx ends when
+// the client goes away or the server closes. It is an alias so that packages can state the interface they
+// need without importing this one.
 type Handler = func(ctx context.Context, args []string, reply func(text string, err error))
 
 // Unlimited as the maximum of Register allows any number of arguments.
