@@ -2,6 +2,7 @@ package mac
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -304,5 +305,34 @@ func BenchmarkLearnKnown(b *testing.B) {
 	o := Observation[uint32]{Addr: addr(1), Port: 1}
 	for b.Loop() {
 		tab.Learn(o)
+	}
+}
+
+// TestConcurrent is for the race detector: packets, the main loop and commands at once.
+func TestConcurrent(t *testing.T) {
+	tab, c := newTest()
+	tab.SetMax(20)
+	var wg sync.WaitGroup
+	for port := range byte(4) {
+		wg.Go(func() {
+			for n := range 2000 {
+				a := byte(n*7 + int(port))
+				see(tab, string(rune('a'+port)), a%40)
+				tab.Lookup(0, addr(a%40))
+				switch n % 100 {
+				case 0:
+					c.Advance(time.Second)
+					tab.Run()
+				case 50:
+					tab.FlushPort("a")
+				case 75:
+					tab.Entries()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := tab.Stats(); s.Current > 20 || s.Current != len(tab.Entries()) {
+		t.Errorf("stats: %+v", s)
 	}
 }

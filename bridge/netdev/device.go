@@ -62,6 +62,9 @@ func (d *linuxDevice) get() (Info, Stats, error) {
 	if err == nil && i.Name != d.name {
 		err = ErrNoDevice // renamed: to OVS, which goes by names, it is gone
 	}
+	if err != nil && d.tap != nil && d.attached() {
+		err = fmt.Errorf("moved to another network namespace: %w", err)
+	}
 	if err != nil {
 		return Info{}, Stats{}, fmt.Errorf("device %s: %w", d.name, err)
 	}

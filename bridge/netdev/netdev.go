@@ -118,12 +118,10 @@ type Peer struct {
 // Stats are a device's counters as the bridge sees them: received is what came into the
 // bridge. (A tap counts the other way round, because its far end is the bridge.)
 type Stats struct {
-	RxPackets, TxPackets, RxBytes, TxBytes     uint64
-	RxDropped, TxDropped, RxErrors, TxErrors   uint64
-	RxFrameErr, RxOverErr, RxCRCErr, RxMissed  uint64
-	Collisions, RxMulticast                    uint64
-	RxLengthErr, RxFIFOErr                     uint64
-	TxAborted, TxCarrierErr, TxFIFOErr, TxBeat uint64
+	RxPackets, TxPackets, RxBytes, TxBytes    uint64
+	RxDropped, TxDropped, RxErrors, TxErrors  uint64
+	RxFrameErr, RxOverErr, RxCRCErr, RxMissed uint64
+	Collisions, RxMulticast                   uint64
 }
 
 // All gives the counters under the names of Interface.statistics, in a fixed order.

@@ -93,20 +93,32 @@ func (d *linuxDevice) drain() {
 	}
 }
 
-// persist says whether the tap outlives its file.
-func (d *linuxDevice) persist(on int) error {
+// control calls f with the tap's descriptor.
+func (d *linuxDevice) control(f func(fd int) error) error {
 	conn, err := d.tap.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var inner error
-	err = conn.Control(func(fd uintptr) {
-		inner = unix.IoctlSetInt(int(fd), unix.TUNSETPERSIST, on)
-	})
-	if err = errors.Join(err, inner); err != nil {
+	err = conn.Control(func(fd uintptr) { inner = f(int(fd)) })
+	return errors.Join(err, inner)
+}
+
+// persist says whether the tap outlives its file.
+func (d *linuxDevice) persist(on int) error {
+	err := d.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETPERSIST, on) })
+	if err != nil {
 		return fmt.Errorf("set tap persistence to %d: %w", on, err)
 	}
 	return nil
+}
+
+// attached reports whether the tap exists, in whichever namespace.
+func (d *linuxDevice) attached() bool {
+	return d.control(func(fd int) error {
+		var ifr unix.Ifreq
+		return unix.IoctlIfreq(fd, unix.TUNGETIFF, &ifr)
+	}) == nil
 }
 
 // unpersist lets the tap go with its file. A tap that somebody removed meanwhile is no error.
