@@ -1,0 +1,164 @@
+package table
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// stateFlags are the flow mod flags that a rule keeps.
+const stateFlags = openflow.FlagSendFlowRem | openflow.FlagNoPktCounts | openflow.FlagNoBytCounts
+
+// keepCookie in FlowMod.NewCookie says that a modification does not change cookies and does not
+// add a flow.
+const keepCookie = ^uint64(0)
+
+// Apply does a flow mod. On error, which wraps an openflow.Err, nothing has changed. Callers set
+// FlagResetCounts for additions from OpenFlow 1.0 and 1.1, where it is implied.
+func (t *Tables) Apply(fm *openflow.FlowMod) ([]Removed, error) {
+	if fm.Table != openflow.TableAll && int(fm.Table) >= Count {
+		return nil, fmt.Errorf("flow mod: table %d: %w", fm.Table, openflow.BadTableID)
+	}
+	switch fm.Command {
+	case openflow.FlowAdd:
+		return nil, t.add(fm)
+	case openflow.FlowModify, openflow.FlowModifyStrict:
+		return nil, t.modify(fm)
+	case openflow.FlowDelete, openflow.FlowDeleteStrict:
+		rules, err := t.writable(fm)
+		if err != nil {
+			return nil, err
+		}
+		return t.removeAll(rules, openflow.RemovedDelete), nil
+	}
+	return nil, fmt.Errorf("flow mod: command %d: %w", fm.Command, openflow.FlowModBadCommand)
+}
+
+func (t *Tables) add(fm *openflow.FlowMod) error {
+	id := fm.Table
+	if id == openflow.TableAll {
+		id = 0
+	}
+	c := &t.table[id]
+	if id >= Visible {
+		return fmt.Errorf("flow mod: table %d is read-only: %w", id, openflow.BadPermission)
+	}
+	m := fm.Match
+	m.Normalize()
+	old := c.find(&m, int(fm.Priority))
+	now := t.clock.Now()
+	if old != nil {
+		// The rule object stays, so that traffic still to be credited to it is not lost; the
+		// time of last use stays too, as in OVS.
+		if fm.Flags&openflow.FlagResetCounts != 0 {
+			old.packets.Store(0)
+			old.bytes.Store(0)
+		}
+		old.Created = now
+		t.set(old, fm, now)
+		c.touch()
+		return nil
+	}
+	if fm.Flags&openflow.FlagCheckOverlap != 0 && c.overlaps(&m, int(fm.Priority)) {
+		return fmt.Errorf("flow mod: %w", openflow.FlowModOverlap)
+	}
+	if c.rules >= c.limit {
+		return fmt.Errorf("flow mod: table %d has %d flows: %w", id, c.rules, openflow.FlowModTableFull)
+	}
+	r := &Rule{Table: id, Priority: int(fm.Priority), Created: now}
+	r.used.Store(now.UnixNano())
+	c.insert(r, &m)
+	t.set(r, fm, now)
+	c.touch()
+	return nil
+}
+
+// set gives a rule what an addition brings.
+func (t *Tables) set(r *Rule, fm *openflow.FlowMod, now time.Time) {
+	r.Cookie = fm.NewCookie
+	r.Idle, r.Hard, r.Importance = fm.Idle, fm.Hard, fm.Importance
+	r.Flags = fm.Flags & stateFlags
+	r.Actions = fm.Actions
+	r.Modified = now
+	if r.Idle != 0 || r.Hard != 0 {
+		t.expirable[r] = struct{}{}
+	} else {
+		delete(t.expirable, r)
+	}
+}
+
+func (t *Tables) modify(fm *openflow.FlowMod) error {
+	rules, err := t.writable(fm)
+	if err != nil {
+		return err
+	}
+	if len(rules) == 0 {
+		if fm.NewCookie == keepCookie || fm.CookieMask != 0 {
+			return nil
+		}
+		return t.add(fm)
+	}
+	now := t.clock.Now()
+	for _, r := range rules {
+		r.Actions = fm.Actions
+		if fm.NewCookie != keepCookie {
+			r.Cookie = fm.NewCookie
+		}
+		if fm.Flags&openflow.FlagResetCounts != 0 {
+			r.packets.Store(0)
+			r.bytes.Store(0)
+		}
+		r.Modified = now
+		t.table[r.Table].touch()
+	}
+	return nil
+}
+
+// writable collects the rules that a modification or deletion selects. Internal rules are not
+// among them; a selection of nothing else is an error.
+func (t *Tables) writable(fm *openflow.FlowMod) ([]*Rule, error) {
+	f := Filter{
+		Table: fm.Table, Match: fm.Match, Cookie: fm.Cookie, CookieMask: fm.CookieMask,
+		OutPort: openflow.PortAny, OutGroup: openflow.GroupAny,
+	}
+	switch fm.Command {
+	case openflow.FlowDelete, openflow.FlowDeleteStrict: // modifications have no such filters
+		f.OutPort, f.OutGroup = fm.OutPort, fm.OutGroup
+	}
+	if fm.Command == openflow.FlowModifyStrict || fm.Command == openflow.FlowDeleteStrict {
+		f.Strict, f.Priority = true, int(fm.Priority)
+	}
+	var rules []*Rule
+	readonly := false
+	t.Each(&f, func(r *Rule) {
+		if r.Table == Internal {
+			readonly = true
+			return
+		}
+		rules = append(rules, r)
+	})
+	if readonly && len(rules) == 0 {
+		return nil, fmt.Errorf("flow mod: table %d is read-only: %w", fm.Table, openflow.BadPermission)
+	}
+	return rules, nil
+}
+
+func (t *Tables) remove(r *Rule) {
+	c := &t.table[r.Table]
+	c.remove(r)
+	c.touch()
+	delete(t.expirable, r)
+}
+
+func (t *Tables) removeAll(rules []*Rule, why openflow.FlowRemovedReason) []Removed {
+	if len(rules) == 0 {
+		return nil
+	}
+	out := make([]Removed, len(rules))
+	for i, r := range rules {
+		t.remove(r)
+		out[i] = Removed{r, why}
+	}
+	return out
+}
