@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the programs and the agent share: the memory of the maps. The agent's view is generated
+ * from these types (bpf2go -type), so a change here is a change of LAYOUT_VERSION. */
+#pragma once
+
+#include "kernel.h"
+#include "flow_key.h"
+
+#define LAYOUT_VERSION 1
+
+#define PORT_NONE 0xffffffffu
+#define IFNAMSIZ 16
+
+/* ---- ports ---- */
+
+enum port_kind { PORT_NETDEV, PORT_INTERNAL, PORT_TUNNEL };
+
+/* A datapath port; its number is its index. ifindex 0: no such port. */
+struct port {
+	__u32 ifindex;
+	__u32 kind;
+	__u32 upcall_rate;  /* packets per jiffy * 2^16 and CPU that may go up, 0: no limit */
+	__u32 upcall_burst; /* packets */
+	char name[IFNAMSIZ];
+	char type[IFNAMSIZ];
+};
+
+/* Entry of the table from ifindex to port: open addressing, PORT_PROBES places from ifindex on. */
+#define PORT_PROBES 8
+struct port_index {
+	__u32 ifindex;
+	__u32 port;
+};
+
+/* Why a packet was dropped. Below DROP_DATAPATH: odp.DropReason of a translation. */
+enum drop_reason {
+	DROP_DATAPATH = 32,
+	DROP_UPCALL_RING = DROP_DATAPATH, /* ring buffer full */
+	DROP_UPCALL_RATE,                 /* port above its rate */
+	DROP_UPCALL_SIZE,                 /* longer than an upcall can be */
+	DROP_HEADERS,                     /* more headers than the parser follows */
+	DROP_PULL,                        /* headers could not be made linear */
+	DROP_OUTPUT_PORT,                 /* output to a port that is gone */
+	DROP_OUTPUT_CLONE,                /* copy for an output failed */
+	DROP_ACTION,                      /* an action failed on this packet */
+	DROP_RECIRC_LIMIT,
+	DROP_NESTING, /* bridges through bridges, deeper than NEST_MAX */
+	DROP_INTERNAL, /* a map or program is missing, or too many programs for one packet */
+	DROP_MAX,
+};
+
+struct port_stats {
+	__u64 rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+	__u64 tokens; /* token bucket of upcalls, packets * 2^16 */
+	__u64 token_time; /* jiffies of its last filling */
+	__u64 drops[DROP_MAX];
+};
+
+/* ---- megaflows ---- */
+
+/* Words in the longest mask; all words without tunnel and conntrack are 19. */
+#define SLOT_WORDS 22
+
+/* A megaflow. Dead slots are skipped; the words of a slot change only while it is dead and a
+ * grace period after its death. */
+struct flow_slot {
+	__u32 sub; /* subtable + 1, 0: dead */
+	__u32 reserved;
+	__u64 act; /* the first action; the list starts in the block of the same number */
+	__u64 key[SLOT_WORDS]; /* the masked words of the subtable, in its order */
+};
+
+struct flow_stats {
+	__u64 packets;
+	__u64 bytes;
+	__u64 used; /* jiffies */
+	__u64 tcp_flags;
+};
+
+/* A mask: words[i] of the key, with mask[i]. Unused places have mask 0. */
+struct subtable {
+	__u32 words;
+	__u32 seed;
+	__u8 idx[24];
+	__u64 mask[SLOT_WORDS];
+};
+
+/* Entry: slot << 32 | signature; signature 0: empty. overflow counts the entries that would
+ * be here but are in the other bucket of their hash. */
+#define BUCKET_WAYS 7
+struct bucket {
+	__u64 entry[BUCKET_WAYS];
+	__u64 overflow;
+};
+
+/* Subtables in the order of search. Two of them; config.order is the one in force. */
+#define MASKS_MAX 256
+struct order {
+	__u32 n;
+	__u32 reserved;
+	__u16 id[MASKS_MAX];
+};
+
+struct dp_config {
+	__u32 layout;
+	__u32 order;
+	__u64 hash_mul[SLOT_WORDS]; /* the multipliers that the pinned tables were hashed with */
+	__u64 jiffies, ktime;       /* written by the clock program: one moment in both clocks */
+};
+
+/* Flow cache: the slot that a packet of this hash hit last. */
+#define CACHE_SIZE 8192
+struct cache_entry {
+	__u32 tag;
+	__u32 slot;
+};
+
+/* ---- actions ---- */
+
+/* Lists are words in blocks of ACT_WORDS. An action is one word and its data words, all in
+ * one block; ACT_JUMP continues in another. */
+#define ACT_WORDS 8
+
+enum act_op {
+	ACT_END,        /* drop as "no action" when nothing was sent before */
+	ACT_OUTPUT,     /* c: port */
+	ACT_USERSPACE,  /* a: kind, c: cookie */
+	ACT_SET_ETH,    /* dst value, mask, src value, mask */
+	ACT_SET_IPV4,   /* src value and mask, dst, {tos value, mask, ttl value, mask} */
+	ACT_SET_IPV6,   /* {label value and mask}; a, b: see set.h */
+	ACT_SET_IPV6_ADDR, /* a: 0 src, 1 dst; value (2), mask (2) */
+	ACT_SET_PORTS,  /* a: protocol; {src value, mask, dst value, mask} */
+	ACT_SET_MARK,   /* value and mask */
+	ACT_SET_PRIORITY,
+	ACT_PUSH_VLAN,  /* b: TCI, c: TPID, both host order */
+	ACT_POP_VLAN,
+	ACT_DROP,       /* a: odp.DropReason */
+	ACT_RECIRC,     /* c: id */
+	ACT_HASH,       /* a: 1 symmetric, c: basis */
+	ACT_JUMP,       /* c: block */
+	ACT_SET_ARP,    /* op, spa, tpa */
+	ACT_SET_ARP_HW, /* a: 0 sha, 1 tha; value, mask */
+	ACT_SET_ICMP,   /* type and code */
+	ACT_MAX,
+};
+
+#define ACT_LAST 0x80 /* in op: nothing follows, so the packet itself may go */
+
+struct act {
+	__u8 op;
+	__u8 a;
+	__u16 b;
+	__u32 c;
+};
+
+struct act_block {
+	__u64 w[ACT_WORDS];
+};
+
+/* A packet that the agent injects carries the number of this record in its mark. */
+struct inject_rec {
+	__u32 busy;
+	__u32 in_port;
+	__u32 block;
+	__u32 mark;
+	__u32 priority;
+	__u32 recirc_id;
+	__u32 dp_hash;
+	__u32 reserved;
+};
+#define INJECT_MAGIC 0x0b5f0000u /* in the mark's high half, against stray packets of the host */
+#define INJECT_LANES 64
+
+/* ---- upcalls ---- */
+
+#define UPCALL_MAX 65600 /* longest packet */
+#define UPCALL_RINGS 64
+
+struct upcall_rec {
+	__u32 len;
+	__u32 kind; /* 0: miss; else odp.UpcallKind */
+	__u32 cookie;
+	__u32 in_port;
+	__u32 gso_type; /* SKB_GSO_* of the kernel */
+	__u16 gso_size;
+	__u16 csum_start; /* from the packet's start */
+	__u16 csum_offset;
+	__u16 vlan_tci;
+	__u16 vlan_tpid; /* 0: no tag in the skb's metadata; host order */
+	__u8 csum_partial;
+	__u8 pad[5];
+	struct flow_key key;
+	__u32 reserved;
+	__u32 headroom; /* where the agent puts the tag back */
+	/* the packet */
+};
+
+/* ---- per CPU ---- */
+
+struct totals {
+	__u64 hit, missed, lost, mask_hit, cache_hit;
+};

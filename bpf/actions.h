@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interpreter of action lists. */
+#pragma once
+
+#include "lookup.h"
+#include "output.h"
+#include "set.h"
+
+#define ACTIONS_TURN 12 /* actions, jumps counted, until the program enters itself again */
+
+/* dp_hash: of the addresses, protocol and ports; symmetric: the same in both directions. */
+static __always_inline __u32 l4_hash(const union ctx *c, int symmetric, __u32 basis)
+{
+	__u64 a, d, h = basis;
+	const struct flow_key *k = &c->key;
+	__u64 ps = k->tp_src, pd = k->tp_dst;
+
+	if (k->eth_type == bpf_htons(ETH_P_IPV6)) {
+		a = k->ipv6_src[0] * hash_mul[0] + k->ipv6_src[1] * hash_mul[1];
+		d = k->ipv6_dst[0] * hash_mul[0] + k->ipv6_dst[1] * hash_mul[1];
+	} else {
+		a = k->ipv4_src * hash_mul[2];
+		d = k->ipv4_dst * hash_mul[2];
+	}
+	a += ps * hash_mul[3];
+	d += pd * hash_mul[3];
+	h += symmetric ? hash_finish(a) + hash_finish(d) : hash_finish(a) + hash_finish(d) * hash_mul[4];
+	h += k->nw_proto * hash_mul[5];
+	h = hash_finish(h) >> 32;
+	return h ? h : 1; /* 0 says that there is no hash */
+}
+
+static __always_inline int recirculate(struct __sk_buff *skb, union ctx *c, __u32 id)
+{
+	if (++c->s.recircs > RECIRC_MAX)
+		return drop(c, DROP_RECIRC_LIMIT);
+	c->key.recirc_id = bpf_htonl(id);
+	c->s.injected = 0;
+	return go(skb, c, PROG_AGAIN);
+}
+
+/* Runs the list from c->s.block and c->s.pc on. */
+static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
+{
+	__u32 block = c->s.block, pc = c->s.pc;
+
+	for (int i = 0; i < ACTIONS_TURN; i++) {
+		struct act_block *b = bpf_map_lookup_elem(&acts, &block);
+		struct act a;
+		int err = 0, words = 1;
+
+		if (!b)
+			return drop(c, DROP_INTERNAL);
+		pc &= ACT_WORDS - 1;
+		a = *(struct act *)&b->w[pc];
+		switch (a.op & ~ACT_LAST) {
+		case ACT_END:
+			return c->s.sent ? TC_ACT_SHOT : drop(c, 0);
+		case ACT_DROP:
+			return drop(c, a.a);
+		case ACT_OUTPUT:
+			if (a.op & ACT_LAST)
+				return output_last(skb, c, a.c);
+			output_copy(skb, c, a.c);
+			break;
+		case ACT_USERSPACE:
+			c->s.kind = a.a;
+			c->s.cookie = a.c;
+			c->s.last = a.op & ACT_LAST;
+			c->s.block = block;
+			c->s.pc = pc + 1;
+			return go(skb, c, PROG_UPCALL);
+		case ACT_RECIRC:
+			return recirculate(skb, c, a.c);
+		case ACT_JUMP:
+			block = a.c;
+			pc = 0;
+			continue;
+		case ACT_SET_ETH:
+			err = set_eth(skb, b, pc);
+			words = 5;
+			break;
+		case ACT_SET_IPV4:
+			err = set_ipv4(skb, c, b, pc);
+			words = 4;
+			break;
+		case ACT_SET_IPV6:
+			err = set_ipv6(skb, c, b, pc);
+			words = 3;
+			break;
+		case ACT_SET_IPV6_ADDR:
+			err = set_ipv6_addr(skb, c, b, pc, a.a);
+			words = 5;
+			break;
+		case ACT_SET_PORTS:
+			err = set_ports(skb, c, b, pc);
+			words = 2;
+			break;
+		case ACT_SET_ICMP:
+			err = set_icmp(skb, c, b, pc);
+			words = 2;
+			break;
+		case ACT_SET_ARP:
+			err = set_arp(skb, c, b, pc);
+			words = 4;
+			break;
+		case ACT_SET_ARP_HW:
+			err = set_arp_hw(skb, c, b, pc, a.a);
+			words = 3;
+			break;
+		case ACT_SET_MARK:
+			skb->mark = masked32(skb->mark, DATA(b, pc, 1));
+			words = 2;
+			break;
+		case ACT_SET_PRIORITY:
+			skb->priority = masked32(skb->priority, DATA(b, pc, 1));
+			words = 2;
+			break;
+		case ACT_PUSH_VLAN:
+			err = push_vlan(skb, c, a.b, a.c);
+			break;
+		case ACT_POP_VLAN:
+			err = pop_vlan(skb, c);
+			break;
+		case ACT_HASH:
+			c->key.dp_hash = bpf_htonl(l4_hash(c, a.a, a.c));
+			c->s.meta = 1;
+			break;
+		default:
+			err = -1;
+		}
+		if (err)
+			return drop(c, DROP_ACTION);
+		pc += words;
+	}
+	c->s.block = block;
+	c->s.pc = pc;
+	return go(skb, c, PROG_ACTIONS);
+}
+
+/* Counts the hit and starts the flow's actions. Most lists are one output. */
+static __always_inline int hit(struct __sk_buff *skb, union ctx *c, struct totals *t, __u32 n)
+{
+	__u32 at = n * stat_stride;
+	struct flow_slot *slot = bpf_map_lookup_elem(&slots, &n);
+	struct flow_stats *st;
+	struct act a;
+
+	if (stat_atomic)
+		at += bpf_get_smp_processor_id() % stat_columns;
+	else
+		at += bpf_get_smp_processor_id();
+	st = bpf_map_lookup_elem(&stats, &at);
+	if (!slot || !st)
+		return drop(c, DROP_INTERNAL);
+	t->hit++;
+	if (stat_atomic) {
+		__sync_fetch_and_add(&st->packets, 1);
+		__sync_fetch_and_add(&st->bytes, frame_len(skb));
+	} else {
+		st->packets++;
+		st->bytes += frame_len(skb);
+	}
+	st->used = bpf_jiffies64();
+	st->tcp_flags |= bpf_ntohs(c->key.tcp_flags);
+
+	a = *(struct act *)&slot->act;
+	if (a.op == (ACT_OUTPUT | ACT_LAST))
+		return output_last(skb, c, a.c);
+	c->s.slot = n;
+	c->s.block = n;
+	c->s.pc = 0;
+	return go(skb, c, PROG_ACTIONS);
+}
+
+static __always_inline int miss(struct __sk_buff *skb, union ctx *c, struct totals *t)
+{
+	t->missed++;
+	c->s.kind = c->s.cookie = 0;
+	c->s.last = 1;
+	return go(skb, c, PROG_UPCALL);
+}
+
+static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct totals *t)
+{
+	__u32 n = 0;
+
+	switch (search(c, t, &n)) {
+	case SEARCH_HIT:
+		cache_store(c, n);
+		return hit(skb, c, t, n);
+	case SEARCH_MORE:
+		return go(skb, c, PROG_MORE);
+	}
+	return miss(skb, c, t);
+}
+
+/* Finds the flow of a parsed packet and does what it says. */
+static __always_inline int classify(struct __sk_buff *skb, union ctx *c)
+{
+	__u32 zero = 0, n;
+	struct totals *t = bpf_map_lookup_elem(&total, &zero);
+
+	if (!t)
+		return drop(c, DROP_INTERNAL);
+	n = cache_lookup(c);
+	if (n != SLOT_NONE) {
+		t->cache_hit++;
+		return hit(skb, c, t, n);
+	}
+	c->s.search = 0;
+	return search_on(skb, c, t);
+}

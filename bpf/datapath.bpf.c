@@ -1,0 +1,202 @@
+//go:build ignore
+
+// SPDX-License-Identifier: Apache-2.0
+/* The programs of the datapath: one per way that a packet comes in (ingress, egress, inject),
+ * and those that they continue in. All return a verdict of tc. */
+
+#include "actions.h"
+#include "upcall.h"
+
+/* The kernel lets only GPL-compatible programs call the helpers that read its memory. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define PULL_MAX 2048 /* bytes of headers that are made linear */
+
+static __always_inline __u32 port_of(__u32 ifindex)
+{
+	__u32 at = ifindex & port_index_mask;
+
+	for (int i = 0; i < PORT_PROBES; i++) {
+		struct port_index *e = bpf_map_lookup_elem(&port_idx, &at);
+
+		if (e && e->ifindex == ifindex)
+			return e->port;
+		at = (at + 1) & port_index_mask;
+	}
+	return PORT_NONE;
+}
+
+/* Metadata words of a packet that was not here before. */
+static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_port, __u32 recirc_id,
+				  __u32 dp_hash)
+{
+	c->s.in_port = in_port;
+	c->key.in_port = bpf_htonl(in_port);
+	c->key.recirc_id = bpf_htonl(recirc_id);
+	c->key.skb_priority = bpf_htonl(skb->priority);
+	c->key.pkt_mark = bpf_htonl(skb->mark);
+	if (c->s.meta | dp_hash) {
+		c->key.dp_hash = bpf_htonl(dp_hash);
+		c->s.meta = dp_hash != 0;
+	}
+	c->s.recircs = c->s.sent = c->s.injected = 0;
+	c->s.out_port = PORT_NONE;
+	c->s.reason = DROP_MAX;
+}
+
+static __always_inline int receive(struct __sk_buff *skb)
+{
+	__u32 port = port_of(skb->ifindex);
+	struct port_stats *ps;
+	union ctx *c;
+
+	if (port == PORT_NONE)
+		return TC_ACT_UNSPEC;
+	ps = port_stats_get(port);
+	c = ctx_get();
+	if (!ps || !c)
+		return drop_port(port, c ? DROP_INTERNAL : DROP_NESTING);
+	ps->rx_packets++;
+	ps->rx_bytes += frame_len(skb);
+	start(skb, c, port, 0, 0);
+	switch (parse(skb, c)) {
+	case PARSE_PULL:
+		return go(skb, c, PROG_AGAIN);
+	case PARSE_LIMIT:
+		return drop(c, DROP_HEADERS);
+	}
+	return classify(skb, c);
+}
+
+/* Of a netdev port: what the device received. */
+SEC("tc")
+int ingress(struct __sk_buff *skb)
+{
+	return receive(skb);
+}
+
+/* Of an internal port: what the host sends. */
+SEC("tc")
+int egress(struct __sk_buff *skb)
+{
+	return receive(skb);
+}
+
+/* Of the agent's own device: packets with an action list. The mark names their record, which
+ * is the agent's again when its send call returns. */
+SEC("tc")
+int inject(struct __sk_buff *skb)
+{
+	__u32 n = skb->mark ^ INJECT_MAGIC;
+	struct inject_rec *in;
+	union ctx *c;
+
+	if (n >= INJECT_LANES)
+		return TC_ACT_SHOT; /* the host's own chatter */
+	in = bpf_map_lookup_elem(&injects, &n);
+	if (!in || !in->busy)
+		return TC_ACT_SHOT;
+	c = ctx_get();
+	if (!c)
+		return drop_port(in->in_port, DROP_NESTING);
+	skb->mark = in->mark;
+	skb->priority = in->priority;
+	start(skb, c, in->in_port, in->recirc_id, in->dp_hash);
+	c->s.injected = 1;
+	c->s.block = in->block;
+	c->s.pc = 0;
+	switch (parse(skb, c)) {
+	case PARSE_PULL:
+		return go(skb, c, PROG_AGAIN);
+	case PARSE_LIMIT:
+		return drop(c, DROP_HEADERS);
+	}
+	return go(skb, c, PROG_ACTIONS);
+}
+
+/* Continuations; they are entered with the state in ctx. */
+
+SEC("tc")
+int actions(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_actions(skb, c) : TC_ACT_SHOT;
+}
+
+/* Parses what could not be parsed where it was, or what was changed and recirculates. */
+SEC("tc")
+int again(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	__u32 len = skb->len;
+	int r;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	if (len > PULL_MAX)
+		len = PULL_MAX;
+	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+		return drop(c, DROP_PULL);
+	c->key.skb_priority = bpf_htonl(skb->priority);
+	c->key.pkt_mark = bpf_htonl(skb->mark);
+	r = parse(skb, c);
+	if (r != PARSE_OK)
+		return drop(c, DROP_HEADERS);
+	if (c->s.injected)
+		return go(skb, c, PROG_ACTIONS);
+	return classify(skb, c);
+}
+
+/* Goes on with the search behind the first SEARCH_TURN subtables. */
+SEC("tc")
+int more(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct totals *t = bpf_map_lookup_elem(&total, &zero);
+	union ctx *c = ctx_get();
+
+	return c && t ? search_on(skb, c, t) : TC_ACT_SHOT;
+}
+
+/* Sends the packet up, then goes on with its actions. */
+SEC("tc")
+int upcall(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	__u32 zero = 0;
+	int err;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	err = send_up(skb, c);
+	if (err) {
+		struct totals *t = bpf_map_lookup_elem(&total, &zero);
+
+		if (t)
+			t->lost++;
+		if (c->s.last)
+			return drop(c, err);
+		lose(c->s.in_port, err);
+	}
+	if (c->s.last) {
+		/* It is in user space now. */
+		return TC_ACT_SHOT;
+	}
+	c->s.sent++;
+	return go(skb, c, PROG_ACTIONS);
+}
+
+/* Not attached: run by the agent to relate jiffies to the monotonic clock. */
+SEC("tc")
+int clock(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct dp_config *cfg = bpf_map_lookup_elem(&config, &zero);
+
+	if (cfg) {
+		cfg->jiffies = bpf_jiffies64();
+		cfg->ktime = bpf_ktime_get_ns();
+	}
+	return 0;
+}

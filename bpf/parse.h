@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the packet to the key, as OVS's flow extraction does it: a header that is cut off or
+ * malformed ends the parsing, and leaves zeroes for what it would have given. */
+#pragma once
+
+#include "ctx.h"
+
+#define IPV6_EXT_MAX 8   /* extension headers that are followed */
+#define ND_OPT_MAX 12    /* options of a neighbour discovery message */
+#define VLAN_MAX 2
+#define POS_MAX 0x7fff   /* above all that these limits allow */
+#define MPLS_MAX 3
+
+#define VLAN_PRESENT 0x1000
+#define ETH_TYPE_MIN 0x600
+#define ETH_TYPE_NONE 0x5ff /* the eth_type of frames that have none */
+#define FRAG_ANY 1
+#define FRAG_LATER 2
+
+enum parse_result {
+	PARSE_OK,
+	PARSE_PULL,  /* the headers are longer than the linear part of the packet */
+	PARSE_LIMIT, /* too many headers */
+};
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 proto; /* of what follows */
+};
+
+struct llc_snap {
+	__u8 dsap, ssap, cntl, org[3];
+	__be16 type;
+};
+
+struct arp_eth {
+	__be16 hrd, pro;
+	__u8 hln, pln;
+	__be16 op;
+	__u8 sha[6], spa[4], tha[6], tpa[4];
+};
+
+struct ipv4_hdr {
+	__u8 ver_ihl, tos;
+	__be16 tot_len, id, frag_off;
+	__u8 ttl, proto;
+	__be16 check;
+	__be32 src, dst;
+};
+
+struct ipv6_hdr {
+	__be32 ver_tc_label;
+	__be16 plen;
+	__u8 nexthdr, hlim;
+	__be64 src[2], dst[2];
+};
+
+struct tcp_hdr {
+	__be16 src, dst;
+	__be32 seq, ack;
+	__be16 ctl, window, check, urg;
+};
+
+struct icmp6_nd {
+	__u8 type, code;
+	__be16 check;
+	__be32 reserved;
+	__be64 target[2];
+};
+
+struct nd_opt {
+	__u8 type, len;
+	__u8 mac[6];
+};
+
+/* Where parsing is: pos from the start of the frame, left is what the packet has from there
+ * by its own lengths; beyond end nothing can be read here. */
+struct cursor {
+	void *data, *end;
+	__u32 pos, left;
+};
+
+/* The header at the cursor, n bytes of which must be readable. Packets whose headers are
+ * not linear are pulled and parsed again. */
+#define HEADER(cur, n)                                          \
+	({                                                      \
+		void *h_ = (cur)->data + (cur)->pos;            \
+		if (h_ + (n) > (cur)->end)                      \
+			return PARSE_PULL;                      \
+		h_;                                             \
+	})
+
+static __always_inline void advance(struct cursor *cur, __u32 n)
+{
+	cur->pos += n;
+	cur->left -= n;
+}
+
+/* Takes the cursor through memory, so that the verifier forgets which way it came: else each
+ * turn of a loop multiplies the states of the ones before. */
+static __always_inline void forget(struct cursor *cur, union ctx *c)
+{
+	*(volatile __u32 *)&c->s.pos = cur->pos;
+	*(volatile __u32 *)&c->s.left = cur->left;
+	cur->pos = *(volatile __u32 *)&c->s.pos & POS_MAX;
+	cur->left = *(volatile __u32 *)&c->s.left;
+}
+
+static __always_inline int is_vlan(__be16 proto)
+{
+	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
+}
+
+static __always_inline int mac_is_zero(const __u8 *m)
+{
+	return !(m[0] | m[1] | m[2] | m[3] | m[4] | m[5]);
+}
+
+static __always_inline int parse_nd(struct cursor *cur, union ctx *c)
+{
+	struct flow_key *k = &c->key;
+	struct icmp6_nd *nd;
+	int invalid = 0;
+
+	nd = HEADER(cur, 8);
+	k->nd_reserved = nd->reserved;
+	advance(cur, 8);
+	if (cur->left < 16)
+		return PARSE_OK;
+	nd = HEADER(cur, 16) - 8;
+	k->nd_target[0] = nd->target[0];
+	k->nd_target[1] = nd->target[1];
+	advance(cur, 16);
+
+	for (int i = 0; i < ND_OPT_MAX; i++) {
+		struct nd_opt *opt;
+		__u32 len;
+
+		forget(cur, c);
+		if (cur->left < 8)
+			return PARSE_OK;
+		opt = HEADER(cur, 8);
+		len = opt->len * 8;
+		if (!len || len > cur->left)
+			return PARSE_OK;
+		if (len == 8 && (opt->type == 1 || opt->type == 2)) {
+			__u8 *mac = opt->type == 1 ? k->arp_sha : k->arp_tha;
+
+			/* The same option twice makes all of them void. */
+			if (!mac_is_zero(mac)) {
+				invalid = 1;
+				break;
+			}
+			__builtin_memcpy(mac, opt->mac, 6);
+			if (!k->nd_options_type)
+				k->nd_options_type = opt->type;
+		}
+		advance(cur, len);
+	}
+	if (invalid) {
+		k->nd_target[0] = k->nd_target[1] = 0;
+		__builtin_memset(k->arp_sha, 0, 6);
+		__builtin_memset(k->arp_tha, 0, 6);
+		return PARSE_OK;
+	}
+	return cur->left < 8 ? PARSE_OK : PARSE_LIMIT;
+}
+
+static __always_inline int parse_l4(struct cursor *cur, union ctx *c)
+{
+	struct flow_key *k = &c->key;
+	__u8 proto = k->nw_proto;
+
+	if (proto == IPPROTO_TCP) {
+		struct tcp_hdr *tcp;
+		__u32 len;
+
+		if (cur->left < sizeof(*tcp))
+			return PARSE_OK;
+		tcp = HEADER(cur, sizeof(*tcp));
+		len = (bpf_ntohs(tcp->ctl) >> 12) * 4;
+		if (len < sizeof(*tcp) || cur->left < len)
+			return PARSE_OK;
+		k->tp_src = tcp->src;
+		k->tp_dst = tcp->dst;
+		k->tcp_flags = tcp->ctl & bpf_htons(0x0fff);
+	} else if (proto == IPPROTO_UDP || proto == IPPROTO_SCTP) {
+		__be16 *ports;
+
+		if (cur->left < (proto == IPPROTO_UDP ? 8 : 12))
+			return PARSE_OK;
+		ports = HEADER(cur, 8);
+		k->tp_src = ports[0];
+		k->tp_dst = ports[1];
+	} else if (proto == IPPROTO_ICMP || proto == IPPROTO_IGMP || proto == IPPROTO_ICMPV6) {
+		__u8 *h;
+
+		if (cur->left < 8)
+			return PARSE_OK;
+		h = HEADER(cur, 8);
+		k->tp_src = bpf_htons(h[0]);
+		k->tp_dst = bpf_htons(h[1]);
+		if (proto == IPPROTO_ICMPV6 && k->eth_type == bpf_htons(ETH_P_IPV6) && !h[1] &&
+		    (h[0] == 135 || h[0] == 136)) {
+			c->s.l4 = cur->pos;
+			c->s.nw_proto = proto;
+			return parse_nd(cur, c);
+		}
+	} else {
+		return PARSE_OK;
+	}
+	c->s.l4 = cur->pos;
+	c->s.nw_proto = proto;
+	return PARSE_OK;
+}
+
+static __always_inline int parse_ipv4(struct cursor *cur, union ctx *c, __u32 gso)
+{
+	struct flow_key *k = &c->key;
+	__u32 ihl, tot_len, frag = 0;
+	struct ipv4_hdr *ip;
+
+	if (cur->left < sizeof(*ip))
+		return PARSE_OK;
+	ip = HEADER(cur, sizeof(*ip));
+	ihl = (ip->ver_ihl & 15) * 4;
+	tot_len = bpf_ntohs(ip->tot_len);
+	/* Packets above 64 KB (BIG TCP) have no length of their own. */
+	if (!tot_len && gso)
+		tot_len = cur->left;
+	if (ihl < sizeof(*ip) || cur->left < ihl || tot_len > cur->left || ihl > tot_len)
+		return PARSE_OK;
+	cur->left = tot_len; /* what follows is padding */
+
+	c->s.l3 = cur->pos;
+	k->ipv4_src = ip->src;
+	k->ipv4_dst = ip->dst;
+	k->nw_proto = ip->proto;
+	k->nw_tos = ip->tos;
+	k->nw_ttl = ip->ttl;
+	if (ip->frag_off & bpf_htons(0x3fff)) {
+		frag = FRAG_ANY;
+		if (ip->frag_off & bpf_htons(0x1fff))
+			frag |= FRAG_LATER;
+		k->nw_frag = frag;
+	}
+	advance(cur, ihl);
+	return frag & FRAG_LATER ? PARSE_OK : parse_l4(cur, c);
+}
+
+static __always_inline int is_ipv6_ext(__u8 proto)
+{
+	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_DSTOPTS ||
+	       proto == IPPROTO_AH || proto == IPPROTO_FRAGMENT;
+}
+
+enum ext_result { EXT_DONE, EXT_CUT, EXT_PULL, EXT_LIMIT };
+
+/* Follows extension headers from *proto on; c->s.frag becomes nw_frag. As in OVS the
+ * protocol of a later fragment is 44. */
+static __always_inline int parse_ipv6_ext(struct cursor *cur, union ctx *c, __u8 *proto)
+{
+	volatile __u32 *next = &c->s.nw_proto;
+
+	c->s.frag = 0;
+	*next = *proto;
+	for (int i = 0; i < IPV6_EXT_MAX; i++) {
+		__u8 *ext, p = *next;
+		__u32 len;
+
+		forget(cur, c);
+		*proto = p;
+		if (!is_ipv6_ext(p)) {
+			c->s.nw_proto = 0;
+			return EXT_DONE;
+		}
+		if (cur->left < 8)
+			return EXT_CUT;
+		ext = cur->data + cur->pos;
+		if ((void *)ext + 8 > cur->end)
+			return EXT_PULL;
+		if (p == IPPROTO_FRAGMENT) {
+			__be16 off = *(__be16 *)(ext + 2);
+
+			len = 8;
+			if (off) {
+				c->s.frag = FRAG_ANY;
+				if (off & bpf_htons(0xfff8)) {
+					c->s.frag = FRAG_ANY | FRAG_LATER;
+					c->s.nw_proto = 0;
+					return EXT_DONE;
+				}
+			}
+		} else if (p == IPPROTO_AH) {
+			len = (ext[1] + 2) * 4;
+		} else {
+			if (p == IPPROTO_ROUTING && ext[3])
+				c->s.routed = 1;
+			len = (ext[1] + 1) * 8;
+		}
+		*next = ext[0];
+		if (len > cur->left)
+			return EXT_CUT;
+		advance(cur, len);
+	}
+	*proto = *next;
+	c->s.nw_proto = 0;
+	return is_ipv6_ext(*proto) ? EXT_LIMIT : EXT_DONE;
+}
+
+static __always_inline int parse_ipv6(struct cursor *cur, union ctx *c, __u32 gso)
+{
+	struct flow_key *k = &c->key;
+	struct ipv6_hdr *ip;
+	__u32 plen, frag = 0;
+	__be32 first;
+	__u8 proto, hlim;
+
+	if (cur->left < sizeof(*ip))
+		return PARSE_OK;
+	ip = HEADER(cur, sizeof(*ip));
+	plen = bpf_ntohs(ip->plen);
+	if (!plen && gso)
+		plen = cur->left - sizeof(*ip);
+	if (plen + sizeof(*ip) > cur->left)
+		return PARSE_OK;
+
+	c->s.dirty = 1;
+	c->s.l3 = cur->pos;
+	k->ipv6_src[0] = ip->src[0];
+	k->ipv6_src[1] = ip->src[1];
+	k->ipv6_dst[0] = ip->dst[0];
+	k->ipv6_dst[1] = ip->dst[1];
+	first = ip->ver_tc_label;
+	hlim = ip->hlim;
+	proto = ip->nexthdr;
+	advance(cur, sizeof(*ip));
+	cur->left = plen;
+
+	if (is_ipv6_ext(proto)) {
+		int r = parse_ipv6_ext(cur, c, &proto);
+
+		if (r != EXT_DONE)
+			return r == EXT_LIMIT ? PARSE_LIMIT : r == EXT_PULL ? PARSE_PULL : PARSE_OK;
+		frag = c->s.frag;
+	}
+	k->nw_proto = proto;
+	k->nw_tos = bpf_ntohl(first) >> 20;
+	k->nw_ttl = hlim;
+	k->nw_frag = frag;
+	k->ipv6_label = first & bpf_htonl(0xfffff);
+	return frag & FRAG_LATER ? PARSE_OK : parse_l4(cur, c);
+}
+
+static __always_inline int parse_arp(struct cursor *cur, union ctx *c)
+{
+	struct flow_key *k = &c->key;
+	struct arp_eth *arp;
+
+	if (cur->left < sizeof(*arp))
+		return PARSE_OK;
+	arp = HEADER(cur, sizeof(*arp));
+	if (arp->hrd != bpf_htons(1) || arp->pro != bpf_htons(ETH_P_IP) || arp->hln != 6 || arp->pln != 4)
+		return PARSE_OK;
+	c->s.dirty = 1;
+	c->s.l3 = cur->pos;
+	__builtin_memcpy(&k->ipv4_src, arp->spa, 4);
+	__builtin_memcpy(&k->ipv4_dst, arp->tpa, 4);
+	__builtin_memcpy(k->arp_sha, arp->sha, 6);
+	__builtin_memcpy(k->arp_tha, arp->tha, 6);
+	if (bpf_ntohs(arp->op) <= 0xff)
+		k->nw_proto = bpf_ntohs(arp->op);
+	return PARSE_OK;
+}
+
+static __always_inline int parse_mpls(struct cursor *cur, union ctx *c)
+{
+	struct flow_key *k = &c->key;
+	__be32 *lse = &k->mpls_lse0;
+
+	c->s.dirty = 1;
+	for (int i = 0; i < MPLS_MAX; i++) {
+		__be32 *h;
+
+		if (cur->left < 4)
+			return PARSE_OK;
+		h = HEADER(cur, 4);
+		lse[i] = *h;
+		if (*h & bpf_htonl(0x100))
+			return PARSE_OK;
+		advance(cur, 4);
+	}
+	return PARSE_OK;
+}
+
+/* Writes all words of the key but the metadata. */
+static __always_inline int parse(struct __sk_buff *skb, union ctx *c)
+{
+	struct cursor cur = {
+		.data = (void *)(long)skb->data,
+		.end = (void *)(long)skb->data_end,
+		.left = skb->len,
+	};
+	struct flow_key *k = &c->key;
+	struct vlan_tag *tag;
+	__be16 type;
+	__u32 tags = 0, gso = skb->gso_size;
+	__u8 *eth;
+
+#pragma unroll
+	for (int i = KW_VLAN_TPID; i < KW_SKB_PRIORITY; i++)
+		c->w[i] = 0;
+	k->vlan_tci = 0;
+	if (c->s.dirty) {
+#pragma unroll
+		for (int i = KW_IPV6_SRC; i < KW_ND_RESERVED; i++)
+			c->w[i] = 0;
+		k->nd_reserved = 0;
+		c->w[KW_MPLS_LSE0] = c->w[KW_MPLS_LSE2] = 0;
+		c->s.dirty = 0;
+	}
+	c->s.l3 = c->s.l4 = c->s.nw_proto = c->s.routed = 0;
+
+	eth = HEADER(&cur, 14);
+	__builtin_memcpy(k->eth_dst, eth, 6);
+	__builtin_memcpy(k->eth_src, eth + 6, 6);
+	type = *(__be16 *)(eth + 12);
+	advance(&cur, 14);
+
+	/* The outermost tag may be in the skb's metadata. */
+	if (skb->vlan_present) {
+		k->vlan_tpid = skb->vlan_proto;
+		k->vlan_tci = bpf_htons(skb->vlan_tci | VLAN_PRESENT);
+		tags = 1;
+	}
+	if (is_vlan(type)) {
+		for (int i = 0; i < VLAN_MAX; i++) {
+			/* A tag must be followed by a type. */
+			if (tags >= VLAN_MAX || !is_vlan(type) || cur.left < 4)
+				break;
+			tag = HEADER(&cur, 4);
+			if (!tags) {
+				k->vlan_tpid = type;
+				k->vlan_tci = tag->tci | bpf_htons(VLAN_PRESENT);
+			} else {
+				k->vlan_tpid2 = type;
+				k->vlan_tci2 = tag->tci | bpf_htons(VLAN_PRESENT);
+			}
+			tags++;
+			type = tag->proto;
+			advance(&cur, 4);
+		}
+	}
+	if (bpf_ntohs(type) < ETH_TYPE_MIN) {
+		struct llc_snap *llc;
+
+		type = bpf_htons(ETH_TYPE_NONE);
+		if (cur.left >= sizeof(*llc)) {
+			llc = HEADER(&cur, sizeof(*llc));
+			if (llc->dsap == 0xaa && llc->ssap == 0xaa && llc->cntl == 3 && !llc->org[0] &&
+			    !llc->org[1] && !llc->org[2]) {
+				if (bpf_ntohs(llc->type) >= ETH_TYPE_MIN)
+					type = llc->type;
+				advance(&cur, sizeof(*llc));
+			}
+		}
+	}
+	k->eth_type = type;
+
+	if (type == bpf_htons(ETH_P_IP))
+		return parse_ipv4(&cur, c, gso);
+	if (type == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(&cur, c, gso);
+	if (type == bpf_htons(ETH_P_ARP) || type == bpf_htons(ETH_P_RARP))
+		return parse_arp(&cur, c);
+	if (type == bpf_htons(ETH_P_MPLS_UC) || type == bpf_htons(ETH_P_MPLS_MC))
+		return parse_mpls(&cur, c);
+	return PARSE_OK;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sending up: a record of the ring with the key, the offload state and the whole packet. */
+#pragma once
+
+#include "ctx.h"
+
+/* The packet is copied in pieces: a part of a ring record is reachable with a constant size
+ * only (and bpf_dynptr_copy, which would do it at once, is younger than the kernels we serve). */
+#define CHUNK_BIG 4096
+#define CHUNK_SMALL 256
+#define CHUNKS_BIG (UPCALL_MAX / CHUNK_BIG + 1)
+#define CHUNKS_SMALL (CHUNK_BIG / CHUNK_SMALL)
+
+/* One packet's worth from the port's bucket of this CPU. */
+static __always_inline int upcall_allowed(__u32 in_port)
+{
+	struct port *p = bpf_map_lookup_elem(&ports, &in_port);
+	struct port_stats *ps = port_stats_get(in_port);
+	__u64 now, burst, add;
+
+	if (!p || !ps || !p->upcall_rate)
+		return 1;
+	now = bpf_jiffies64();
+	burst = (__u64)p->upcall_burst << 16;
+	if (now != ps->token_time) {
+		add = now - ps->token_time;
+		if (add > 1 << 20)
+			add = 1 << 20;
+		ps->tokens += add * p->upcall_rate;
+		if (ps->tokens > burst)
+			ps->tokens = burst;
+		ps->token_time = now;
+	}
+	if (ps->tokens < 1 << 16)
+		return 0;
+	ps->tokens -= 1 << 16;
+	return 1;
+}
+
+/* What a virtio_net_hdr needs, read from the kernel's own sk_buff. The program's context is
+ * that sk_buff; reading it as memory works on every kernel. */
+static __always_inline void offload_state(struct __sk_buff *skb, struct upcall_rec *u)
+{
+	struct sk_buff *k = (void *)skb;
+	unsigned char *head = BPF_CORE_READ(k, head);
+
+	u->gso_size = skb->gso_size;
+	if (u->gso_size) {
+		struct skb_shared_info *sh = (void *)head + BPF_CORE_READ(k, end);
+
+		u->gso_type = BPF_CORE_READ(sh, gso_type);
+	}
+	if (BPF_CORE_READ_BITFIELD_PROBED(k, ip_summed) == CHECKSUM_PARTIAL) {
+		u->csum_partial = 1;
+		u->csum_start = BPF_CORE_READ(k, csum_start) - (BPF_CORE_READ(k, data) - head);
+		u->csum_offset = BPF_CORE_READ(k, csum_offset);
+	}
+}
+
+/* Returns 0, or why the packet could not go up. */
+static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
+{
+	__u32 len = skb->len, off = 0, size, ring;
+	struct bpf_dynptr rec;
+	struct upcall_rec *u;
+	void *map, *to;
+
+	if (!upcall_allowed(c->s.in_port))
+		return DROP_UPCALL_RATE;
+	if (len > UPCALL_MAX)
+		return DROP_UPCALL_SIZE;
+	ring = bpf_get_smp_processor_id() % n_rings;
+	map = bpf_map_lookup_elem(&rings, &ring);
+	if (!map)
+		return DROP_UPCALL_RING;
+	size = sizeof(*u) + (len / CHUNK_SMALL + 1) * CHUNK_SMALL;
+	if (bpf_ringbuf_reserve_dynptr(map, size, 0, &rec)) {
+		bpf_ringbuf_discard_dynptr(&rec, 0);
+		return DROP_UPCALL_RING;
+	}
+	u = bpf_dynptr_data(&rec, 0, sizeof(*u));
+	if (!u)
+		goto fail;
+	/* Not memset: the key is copied below. */
+	u->len = len;
+	u->kind = c->s.kind;
+	u->cookie = c->s.cookie;
+	u->in_port = c->s.in_port;
+	u->gso_type = 0;
+	u->gso_size = u->csum_start = u->csum_offset = u->csum_partial = 0;
+	u->vlan_tci = u->vlan_tpid = 0;
+	if (skb->vlan_present) {
+		u->vlan_tci = skb->vlan_tci;
+		u->vlan_tpid = bpf_ntohs(skb->vlan_proto);
+	}
+	offload_state(skb, u);
+	for (int i = 0; i < FLOW_KEY_WORDS; i++)
+		((__u64 *)&u->key)[i] = c->w[i];
+
+	for (int i = 0; i < CHUNKS_BIG; i++) {
+		if (off + CHUNK_BIG > len)
+			break;
+		to = bpf_dynptr_data(&rec, sizeof(*u) + off, CHUNK_BIG);
+		if (!to || bpf_skb_load_bytes(skb, off, to, CHUNK_BIG))
+			goto fail;
+		off += CHUNK_BIG;
+	}
+	for (int i = 0; i < CHUNKS_SMALL; i++) {
+		__u32 n = len - off;
+
+		if (off >= len)
+			break;
+		if (n > CHUNK_SMALL)
+			n = CHUNK_SMALL;
+		to = bpf_dynptr_data(&rec, sizeof(*u) + off, CHUNK_SMALL);
+		/* The compiler knows that n is not 0, the verifier wants to see it. */
+		barrier_var(n);
+		if (!to || !n || n > CHUNK_SMALL || bpf_skb_load_bytes(skb, off, to, n))
+			goto fail;
+		off += n;
+	}
+	bpf_ringbuf_submit_dynptr(&rec, 0);
+	return 0;
+fail:
+	bpf_ringbuf_discard_dynptr(&rec, 0);
+	return DROP_INTERNAL;
+}

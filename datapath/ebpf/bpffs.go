@@ -1,0 +1,37 @@
+package ebpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// sysBPFFS is where a bpffs usually is.
+const sysBPFFS = "/sys/fs/bpf"
+
+func isBPFFS(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && st.Type == unix.BPF_FS_MAGIC
+}
+
+// FindBPFFS returns a directory that is a bpffs: /sys/fs/bpf if it is one ("ip netns exec"
+// hides it), else rundir/bpffs, which it makes and mounts if need be.
+func FindBPFFS(rundir string) (string, error) {
+	if isBPFFS(sysBPFFS) {
+		return sysBPFFS, nil
+	}
+	dir := filepath.Join(rundir, "bpffs")
+	if isBPFFS(dir) {
+		return dir, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("%s is no bpffs, and no other can be made: %w", sysBPFFS, err)
+	}
+	if err := unix.Mount("bpf", dir, "bpf", 0, "mode=0700"); err != nil {
+		return "", errors.Join(fmt.Errorf("%s is no bpffs, and none can be mounted on %s: %w", sysBPFFS, dir, err), os.Remove(dir))
+	}
+	return dir, nil
+}

@@ -1,0 +1,336 @@
+// Package ebpf is the datapath in eBPF: programs at the devices' tc hooks, megaflow tables in
+// memory that the programs and the agent share, a ring for packets that go up and a device for
+// those that come down. The programs are in package bpf.
+package ebpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ovs-bpf/ovs-bpf/bpf"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/internal/clock"
+)
+
+// Defaults and bounds of Options.
+const (
+	DefaultMaxFlows    = 200000
+	DefaultMaxMasks    = 256
+	DefaultMaxPorts    = 4096
+	DefaultRingBytes   = 8 << 20
+	DefaultUpcallRate  = 200000
+	DefaultUpcallBurst = 16384
+
+	maxRings      = 64
+	maxStatColumn = 16
+)
+
+// Options make a Datapath.
+type Options struct {
+	Name string // of the datapath, for dumps: "ovs-bpf" in "bpf@ovs-bpf"
+
+	// PinDir is a directory on a bpffs, of this instance alone, where everything is pinned so
+	// that it forwards on without us; the next Open adopts it. "": nothing is pinned.
+	PinDir string
+
+	MaxFlows    int // megaflows
+	MaxMasks    int // different masks of them, at most 256
+	MaxPorts    int
+	RingBytes   int // of each ring of upcalls, a power of two
+	Handlers    int // rings and the goroutines that read them; 0: one per CPU, at most 4
+	UpcallRate  int // packets per second that one port may send up per CPU; <0: no limit
+	UpcallBurst int // packets at once
+
+	Clock clock.Clock // nil: the machine's
+
+	clsact bool // for tests: attach as kernels before 6.6 do
+}
+
+func (o *Options) defaults() error {
+	set := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	set(&o.MaxFlows, DefaultMaxFlows)
+	set(&o.MaxMasks, DefaultMaxMasks)
+	set(&o.MaxPorts, DefaultMaxPorts)
+	set(&o.RingBytes, DefaultRingBytes)
+	set(&o.Handlers, min(runtime.NumCPU(), 4))
+	set(&o.UpcallRate, DefaultUpcallRate)
+	set(&o.UpcallBurst, DefaultUpcallBurst)
+	if o.Name == "" {
+		o.Name = "ovs-bpf"
+	}
+	if o.Clock == nil {
+		o.Clock = clock.Real{}
+	}
+	switch {
+	case o.MaxMasks < 1 || o.MaxMasks > DefaultMaxMasks:
+		return fmt.Errorf("%d masks: at most %d", o.MaxMasks, DefaultMaxMasks)
+	case o.MaxFlows < 1 || o.MaxFlows > 1<<24:
+		return fmt.Errorf("%d flows: out of range", o.MaxFlows)
+	case o.MaxPorts < 1 || o.MaxPorts > 65535:
+		return fmt.Errorf("%d ports: out of range", o.MaxPorts)
+	case o.Handlers < 1 || o.Handlers > maxRings:
+		return fmt.Errorf("%d handlers: at most %d", o.Handlers, maxRings)
+	case o.RingBytes < 1<<18 || o.RingBytes&(o.RingBytes-1) != 0:
+		return fmt.Errorf("ring of %d bytes: must be a power of two of at least 256 KiB", o.RingBytes)
+	}
+	return nil
+}
+
+// Datapath implements datapath.Datapath.
+type Datapath struct {
+	opts  Options
+	pins  *pinDir // nil: none
+	coll  *ebpf.Collection
+	cpus  int
+	tick  jiffies
+	grace *grace
+
+	mu        sync.RWMutex // guards what follows; writers of the maps hold it
+	table     table
+	portMem   mapping[bpf.DatapathPort]
+	portIndex mapping[bpf.DatapathPortIndex]
+	ports     map[odp.Port]*port
+	closed    bool
+
+	reapMu sync.Mutex // one grace period at a time; taken before mu
+	reap   chan struct{}
+
+	inject  *injector
+	handler atomic.Pointer[func(*datapath.Upcall)]
+	readers []*reader
+	lost    atomic.Uint64 // upcalls that nobody handled
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+var _ datapath.Datapath = (*Datapath)(nil)
+
+// Open loads the programs and makes the maps, or adopts those that an earlier instance left in
+// PinDir: its ports, flows and counters. Devices that do not exist any more are dropped. The
+// context ends the datapath's goroutines; Close must still be called.
+func Open(ctx context.Context, o Options) (_ *Datapath, err error) {
+	if err := o.defaults(); err != nil {
+		return nil, fmt.Errorf("datapath %s: %w", o.Name, err)
+	}
+	d := &Datapath{opts: o, ports: map[odp.Port]*port{}, reap: make(chan struct{}, 1)}
+	if d.cpus, err = ebpf.PossibleCPU(); err != nil {
+		return nil, fmt.Errorf("datapath %s: count CPUs: %w", o.Name, err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("datapath %s: %w", o.Name, err)
+			d.release()
+		}
+	}()
+	if d.grace, err = newGrace(); err != nil {
+		return nil, err
+	}
+	if o.PinDir != "" {
+		if d.pins, err = openPinDir(o.PinDir); err != nil {
+			return nil, err
+		}
+	}
+	if err = d.load(); err != nil {
+		return nil, err
+	}
+	if err = d.adoptPorts(); err != nil {
+		return nil, err
+	}
+	if d.pins != nil {
+		if err = d.takeOver(); err != nil {
+			return nil, err
+		}
+	}
+	if d.inject, err = d.newInjector(); err != nil {
+		return nil, err
+	}
+	if err = d.openRings(); err != nil {
+		return nil, err
+	}
+	ctx, d.cancel = context.WithCancel(ctx)
+	for _, r := range d.readers {
+		d.wg.Go(func() { d.read(ctx, r) })
+	}
+	d.wg.Go(func() { d.maintain(ctx) })
+	return d, nil
+}
+
+// Name implements datapath.Datapath.
+func (d *Datapath) Name() string { return d.opts.Name }
+
+// Type implements datapath.Datapath.
+func (d *Datapath) Type() string { return "bpf" }
+
+// Features implements datapath.Datapath.
+func (d *Datapath) Features() datapath.Features {
+	return datapath.Features{
+		MaxVLANHeaders: 2, MaxMPLSDepth: 3, Recirc: true, MaskedSet: true, UFID: true,
+		MaxHashAlg: 1, ExplicitDrop: true,
+	}
+}
+
+// MaxFlows is how many flows fit.
+func (d *Datapath) MaxFlows() int { return d.opts.MaxFlows }
+
+// maintain frees what was deleted, a grace period later, and keeps the subtables in the order of
+// their recent hits.
+func (d *Datapath) maintain(ctx context.Context) {
+	for {
+		order := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.reap:
+		case <-d.opts.Clock.After(time.Second):
+			order = true
+		}
+		// A failed grace period leaves everything as it is; the next one may work.
+		_ = d.collect(order)
+	}
+}
+
+// collect waits for a grace period and frees what was deleted before it.
+func (d *Datapath) collect(order bool) error {
+	d.reapMu.Lock()
+	defer d.reapMu.Unlock()
+	var hits []uint64
+	if order {
+		hits = d.subtableHits()
+	}
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	flipped := d.table.config.at[0].Order
+	if hits != nil {
+		d.table.reorder(hits)
+	}
+	flipped ^= d.table.config.at[0].Order
+	rs := d.table.retired
+	d.table.retired = nil
+	d.mu.Unlock()
+	if len(rs) == 0 && flipped == 0 {
+		return nil
+	}
+	err := d.grace.wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.table.retired = append(rs, d.table.retired...)
+		return err
+	}
+	if !d.closed {
+		d.table.reclaim(rs)
+	}
+	return nil
+}
+
+// subtableHits are the hits of each subtable that came by search.
+func (d *Datapath) subtableHits() []uint64 {
+	hits := make([]uint64, DefaultMaxMasks)
+	per := make([]uint64, d.cpus)
+	d.mu.RLock()
+	o := d.table.order()
+	ids := append([]uint16(nil), o.Id[:o.N]...)
+	d.mu.RUnlock()
+	for _, id := range ids {
+		if d.coll.Maps["sub_hits"].Lookup(uint32(id), &per) == nil {
+			for _, n := range per {
+				hits[id] += n
+			}
+		}
+	}
+	return hits
+}
+
+// Stats implements datapath.Datapath.
+func (d *Datapath) Stats() (datapath.Stats, error) {
+	per := make([]bpf.DatapathTotals, d.cpus)
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return datapath.Stats{}, errClosed
+	}
+	if err := d.coll.Maps["total"].Lookup(uint32(0), &per); err != nil {
+		return datapath.Stats{}, fmt.Errorf("read totals: %w", err)
+	}
+	st := datapath.Stats{Flows: d.table.flows, Masks: len(d.table.subs), Lost: d.lost.Load()}
+	for i := range per {
+		st.Hit += per[i].Hit
+		st.Missed += per[i].Missed
+		st.Lost += per[i].Lost
+		st.MaskHit += per[i].MaskHit
+		st.CacheHit += per[i].CacheHit
+	}
+	return st, nil
+}
+
+var errClosed = errors.New("datapath is closed")
+
+// Close implements datapath.Datapath.
+func (d *Datapath) Close(cleanup bool) error {
+	d.cancel()
+	for _, r := range d.readers {
+		r.ring.Close()
+	}
+	d.wg.Wait()
+	d.reapMu.Lock()
+	defer d.reapMu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	var errs []error
+	if cleanup {
+		for n := range d.ports {
+			errs = append(errs, d.portDel(n))
+		}
+	}
+	if cleanup && d.pins != nil {
+		errs = append(errs, d.pins.removeAll())
+	}
+	d.closed = true
+	d.release()
+	return errors.Join(errs...)
+}
+
+// release closes whatever is open; pins stay.
+func (d *Datapath) release() {
+	if d.inject != nil {
+		d.inject.close()
+	}
+	for _, r := range d.readers {
+		r.ring.Close()
+		r.m.Close()
+	}
+	for _, p := range d.ports {
+		p.hook.close()
+	}
+	d.table.close()
+	d.portMem.close()
+	d.portIndex.close()
+	if d.coll != nil {
+		d.coll.Close()
+	}
+	if d.grace != nil {
+		d.grace.close()
+	}
+	if d.pins != nil {
+		d.pins.close()
+	}
+}

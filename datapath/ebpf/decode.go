@@ -1,0 +1,152 @@
+package ebpf
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+)
+
+// decode reads a list back from words, for flows that an earlier run installed: block returns the
+// block of a number. Of a Userspace action only kind and cookie are in the datapath.
+func decode(first uint32, block func(uint32) *[blockWords]uint64, ethType uint16) ([]odp.Action, []uint32, error) {
+	var out []odp.Action
+	var more []uint32
+	b, pos := block(first), 0
+	for range maxBlocks * blockWords {
+		if b == nil || pos >= blockWords {
+			return nil, nil, fmt.Errorf("actions of block %d are damaged", first)
+		}
+		w := b[pos]
+		op, a, imm, c := uint8(w), uint8(w>>8), uint16(w>>16), uint32(w>>32)
+		last := op&opLast != 0
+		op &^= opLast
+		n := actLen(op)
+		if pos+n > blockWords {
+			return nil, nil, fmt.Errorf("actions of block %d are damaged", first)
+		}
+		data := b[pos+1 : pos+n]
+		switch op {
+		case opEnd:
+			return out, more, nil
+		case opJump:
+			more = append(more, c)
+			b, pos = block(c), 0
+			continue
+		case opDrop:
+			return append(out, odp.Drop{Reason: odp.DropReason(a)}), more, nil
+		case opRecirc:
+			return append(out, odp.Recirc{ID: c}), more, nil
+		case opOutput:
+			out = append(out, odp.Output{Port: odp.Port(c)})
+		case opUserspace:
+			out = append(out, odp.Userspace{Kind: odp.UpcallKind(a), Cookie: c})
+		case opHash:
+			out = append(out, odp.Hash{SymL4: a != 0, Basis: c})
+		case opPushVLAN:
+			out = append(out, odp.PushVLAN{TPID: uint16(c), TCI: imm})
+		case opPopVLAN:
+			out = append(out, odp.PopVLAN{})
+		default:
+			s, err := decodeSet(op, a, data, ethType)
+			if err != nil {
+				return nil, nil, fmt.Errorf("actions of block %d: %w", first, err)
+			}
+			out = append(out, s)
+		}
+		if last {
+			return out, more, nil
+		}
+		pos += n
+	}
+	return nil, nil, fmt.Errorf("actions of block %d do not end", first)
+}
+
+func decodeSet(op, a uint8, d []uint64, ethType uint16) (odp.Action, error) {
+	var s odp.Set
+	add := func(id flow.FieldID, v, m []byte) {
+		if !nonzero(m) {
+			return
+		}
+		exact := true
+		f := id.Info()
+		var e flow.Key
+		e.SetExact(id)
+		for i, c := range e.GetBytes(id, make([]byte, 0, f.Bytes)) {
+			exact = exact && m[i]&c == c
+		}
+		if exact {
+			m = nil
+		}
+		s.Fields = append(s.Fields, odp.FieldSet{Field: id, Value: v, Mask: m})
+	}
+	// bytes are n bytes of a word from bit shift on, in memory order.
+	bytes := func(w uint64, shift, n int) []byte {
+		var b [8]byte
+		le.PutUint64(b[:], w>>shift)
+		return append([]byte(nil), b[:n]...)
+	}
+	host := func(w uint64) []byte { return binary.BigEndian.AppendUint32(nil, uint32(w)) }
+	switch op {
+	case opSetEth:
+		add(flow.EthDst, bytes(d[0], 0, 6), bytes(d[1], 0, 6))
+		add(flow.EthSrc, bytes(d[2], 0, 6), bytes(d[3], 0, 6))
+	case opSetIPv4:
+		add(flow.IPv4Src, bytes(d[0], 0, 4), bytes(d[0], 32, 4))
+		add(flow.IPv4Dst, bytes(d[1], 0, 4), bytes(d[1], 32, 4))
+		addTOS(add, byte(d[2]), byte(d[2]>>8))
+		add(flow.NwTTL, bytes(d[2], 16, 1), bytes(d[2], 24, 1))
+	case opSetIPv6:
+		var v, m [8]byte
+		le.PutUint64(v[:], d[0])
+		le.PutUint64(m[:], d[1])
+		vw, mw := binary.BigEndian.Uint32(v[:]), binary.BigEndian.Uint32(m[:])
+		addTOS(add, byte(vw>>20), byte(mw>>20))
+		add(flow.IPv6Label, binary.BigEndian.AppendUint32(nil, vw&0xfffff), binary.BigEndian.AppendUint32(nil, mw&0xfffff))
+		add(flow.NwTTL, v[7:8], m[7:8])
+	case opSetIPv6Addr:
+		id := flow.IPv6Src
+		if a != 0 {
+			id = flow.IPv6Dst
+		}
+		add(id, append(bytes(d[0], 0, 8), bytes(d[1], 0, 8)...), append(bytes(d[2], 0, 8), bytes(d[3], 0, 8)...))
+	case opSetPorts:
+		src, dst := flow.TCPSrc, flow.TCPDst
+		if a == 17 {
+			src, dst = flow.UDPSrc, flow.UDPDst
+		}
+		add(src, bytes(d[0], 0, 2), bytes(d[0], 32, 2))
+		add(dst, bytes(d[0], 16, 2), bytes(d[0], 48, 2))
+	case opSetICMP:
+		t, c := flow.ICMPType, flow.ICMPCode
+		if ethType == etherIPv6 {
+			t, c = flow.ICMPv6Type, flow.ICMPv6Code
+		}
+		add(t, bytes(d[0], 0, 1), bytes(d[0], 32, 1))
+		add(c, bytes(d[0], 8, 1), bytes(d[0], 40, 1))
+	case opSetARP:
+		add(flow.ARPOp, bytes(d[0], 0, 2), bytes(d[0], 32, 2))
+		add(flow.ARPSPA, bytes(d[1], 0, 4), bytes(d[1], 32, 4))
+		add(flow.ARPTPA, bytes(d[2], 0, 4), bytes(d[2], 32, 4))
+	case opSetARPHW:
+		id := flow.ARPSHA
+		if a != 0 {
+			id = flow.ARPTHA
+		}
+		add(id, bytes(d[0], 0, 6), bytes(d[1], 0, 6))
+	case opSetMark:
+		add(flow.PktMark, host(d[0]), host(d[0]>>32))
+	case opSetPriority:
+		add(flow.SkbPriority, host(d[0]), host(d[0]>>32))
+	default:
+		return nil, fmt.Errorf("unknown operation %d", op)
+	}
+	return s, nil
+}
+
+// addTOS adds the fields that the bits of a ToS byte belong to.
+func addTOS(add func(flow.FieldID, []byte, []byte), v, m byte) {
+	add(flow.IPDSCP, []byte{v >> 2}, []byte{m >> 2})
+	add(flow.NwECN, []byte{v & 3}, []byte{m & 3})
+}

@@ -1,0 +1,219 @@
+package ebpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ovs-bpf/ovs-bpf/bpf"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+)
+
+const (
+	maxLanes    = 8
+	injectMagic = 0x0b5f0000 // INJECT_MAGIC of bpf/abi.h
+	injectMTU   = 65521
+)
+
+// injector brings packets down: they are sent out of a tap that exists only for its egress hook.
+// There the inject program runs the actions that are in the record that the packet's mark names.
+// It has run when the send call returns. All that the programs can do to a packet, they do here too,
+// and offload state goes down in the virtio_net_hdr.
+type injector struct {
+	tap  int
+	hook hook
+	recs mapping[bpf.DatapathInjectRec]
+	free chan *lane
+	all  []*lane
+}
+
+// lane is what one packet at a time needs.
+type lane struct {
+	fd     int
+	rec    *bpf.DatapathInjectRec
+	blocks []uint32
+	vnet   [10]byte
+}
+
+func (d *Datapath) newInjector() (_ *injector, err error) {
+	in := &injector{tap: -1, free: make(chan *lane, maxLanes)}
+	defer func() {
+		if err != nil {
+			in.close()
+			err = fmt.Errorf("device for packets from user space: %w", err)
+		}
+	}()
+	if in.recs, err = mapArray[bpf.DatapathInjectRec](d.coll.Maps["injects"]); err != nil {
+		return nil, err
+	}
+	ifindex, err := in.makeTap(d.opts.Name + d.opts.PinDir)
+	if err != nil {
+		return nil, err
+	}
+	// Not pinned: the device goes with its descriptor, and the link with it.
+	pins := d.pins
+	d.pins = nil
+	in.hook, err = d.attach(ifindex, true, d.coll.Programs["inject"])
+	d.pins = pins
+	if err != nil {
+		return nil, err
+	}
+	first := len(d.table.acts.at) - laneBlocks
+	for i := range maxLanes {
+		l := &lane{rec: &in.recs.at[i]}
+		*l.rec = bpf.DatapathInjectRec{}
+		for b := range maxBlocks {
+			l.blocks = append(l.blocks, uint32(first+i*maxBlocks+b))
+		}
+		if l.fd, err = openLane(ifindex, injectMagic^i); err != nil {
+			return nil, err
+		}
+		in.all = append(in.all, l)
+		in.free <- l
+	}
+	return in, nil
+}
+
+// makeTap makes the device under a name of the instance's own.
+func (in *injector) makeTap(instance string) (int, error) {
+	h := fnv.New32a()
+	h.Write([]byte(instance))
+	var err error
+	if in.tap, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+		return 0, fmt.Errorf("open /dev/net/tun: %w", err)
+	}
+	var name string
+	for try := range uint32(16) {
+		name = fmt.Sprintf("ovs-in-%08x", h.Sum32()+try)
+		var req *unix.Ifreq
+		if req, err = unix.NewIfreq(name); err != nil {
+			return 0, err
+		}
+		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_TUN_EXCL)
+		if err = unix.IoctlIfreq(in.tap, unix.TUNSETIFF, req); !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EEXIST) {
+			break
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("make tap %s: %w", name, err)
+	}
+	dev, err := netlink.LinkByName(name)
+	if err != nil {
+		return 0, fmt.Errorf("find tap %s: %w", name, err)
+	}
+	// The host must not take it for a network: no addresses, no neighbours.
+	_ = netlink.LinkSetIP6AddrGenMode(dev, nl6AddrGenNone)
+	if err := errors.Join(netlink.LinkSetARPOff(dev), netlink.LinkSetMTU(dev, injectMTU), netlink.LinkSetUp(dev)); err != nil {
+		return 0, fmt.Errorf("set up tap %s: %w", name, err)
+	}
+	return dev.Attrs().Index, nil
+}
+
+const nl6AddrGenNone = 1 // IN6_ADDR_GEN_MODE_NONE
+
+func openLane(ifindex, mark int) (int, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("packet socket: %w", err)
+	}
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4<<20),
+		unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: ifindex}),
+	)
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("set up packet socket: %w", err)
+	}
+	return fd, nil
+}
+
+func (in *injector) close() {
+	for _, l := range in.all {
+		unix.Close(l.fd)
+	}
+	in.hook.close()
+	if in.tap >= 0 {
+		unix.Close(in.tap)
+	}
+	in.recs.close()
+}
+
+// Execute implements datapath.Datapath. The packet's data are only read.
+func (d *Datapath) Execute(pkt *datapath.Packet, key *flow.Key, actions []odp.Action) error {
+	if len(pkt.Data) < 14 {
+		return fmt.Errorf("execute: packet of %d bytes", len(pkt.Data))
+	}
+	w, err := compile(actions, ethTypeOf(key, nil))
+	if err != nil {
+		return fmt.Errorf("execute: %w", err)
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return errClosed
+	}
+	l := <-d.inject.free
+	defer func() { d.inject.free <- l }()
+	w.link(l.blocks)
+	for i := range w {
+		d.table.acts.at[l.blocks[i]].W = w[i]
+	}
+	l.rec.InPort = uint32(key.Get(flow.InPort))
+	l.rec.Block = l.blocks[0]
+	l.rec.Mark = uint32(key.Get(flow.PktMark))
+	l.rec.Priority = uint32(key.Get(flow.SkbPriority))
+	l.rec.RecircId = uint32(key.Get(flow.RecircID))
+	l.rec.DpHash = uint32(key.Get(flow.DPHash))
+	atomic.StoreUint32(&l.rec.Busy, 1)
+	err = l.send(pkt)
+	atomic.StoreUint32(&l.rec.Busy, 0)
+	if err != nil {
+		return fmt.Errorf("execute: send packet of %d bytes: %w", len(pkt.Data), err)
+	}
+	return nil
+}
+
+// send writes the packet behind its virtio_net_hdr.
+func (l *lane) send(pkt *datapath.Packet) error {
+	h, g := l.vnet[:], &pkt.GSO
+	clear(h)
+	hdr := g.HdrLen
+	if g.NeedsCsum {
+		h[0] = 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM
+		binary.NativeEndian.PutUint16(h[6:], g.CsumStart)
+		binary.NativeEndian.PutUint16(h[8:], g.CsumOffset)
+	}
+	if g.Type != 0 && g.Size != 0 {
+		if hdr == 0 {
+			hdr = headerLen(pkt.Data, g)
+		}
+		h[1] = g.Type
+		binary.NativeEndian.PutUint16(h[2:], uint16(min(int(hdr), len(pkt.Data))))
+		binary.NativeEndian.PutUint16(h[4:], g.Size)
+	}
+	iov := [2]unix.Iovec{{Base: &h[0], Len: uint64(len(h))}, {Base: &pkt.Data[0], Len: uint64(len(pkt.Data))}}
+	msg := unix.Msghdr{Iov: &iov[0], Iovlen: 2}
+	for {
+		_, _, e := unix.Syscall(unix.SYS_SENDMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&msg)), 0)
+		switch e {
+		case 0:
+			return nil
+		case unix.EINTR:
+			continue
+		case unix.ENOBUFS:
+			// The program's verdict was to drop: that is an action done, and counted there.
+			return nil
+		}
+		return e
+	}
+}

@@ -1,0 +1,239 @@
+package ebpf
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/ovs-bpf/ovs-bpf/bpf"
+)
+
+// layoutVersion changes with the meaning of what is pinned (bpf/abi.h LAYOUT_VERSION).
+const layoutVersion = 1
+
+const laneBlocks = maxBlocks * maxLanes // action blocks of the injector, at the end
+
+// sized returns the programs and maps with the sizes that the options ask for.
+func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
+	spec, err := bpf.LoadDatapath()
+	if err != nil {
+		return nil, fmt.Errorf("read programs: %w", err)
+	}
+	o := &d.opts
+	columns := min(d.cpus, maxStatColumn)
+	stride := columns + 1
+	buckets := pow2(o.MaxFlows * 2 / bucketWays)
+	index := pow2(o.MaxPorts * 4)
+	size := map[string]uint32{
+		"ports":    uint32(o.MaxPorts),
+		"port_idx": index,
+		// The entry behind the last port is for drops without a port.
+		"port_stat": uint32(o.MaxPorts) + 1,
+		"slots":     uint32(o.MaxFlows),
+		"acts":      uint32(o.MaxFlows + o.MaxFlows/4 + laneBlocks),
+		"stats":     uint32(o.MaxFlows * stride),
+		"buckets":   buckets,
+	}
+	for name, n := range size {
+		spec.Maps[name].MaxEntries = n
+	}
+	spec.Maps["rings"].InnerMap.MaxEntries = uint32(o.RingBytes)
+	atomics := uint32(0)
+	if d.cpus > columns {
+		atomics = 1
+	}
+	for name, v := range map[string]any{
+		"bucket_mask": buckets - 1, "port_index_mask": index - 1, "max_ports": uint32(o.MaxPorts),
+		"stat_columns": uint32(columns), "stat_stride": uint32(stride), "stat_atomic": atomics,
+		"n_rings": uint32(o.Handlers),
+	} {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return spec, nil
+}
+
+// fresh are the maps that every load makes anew: the programs' own.
+func fresh(name string) bool { return name == "progs" || name[0] == '.' }
+
+// layout names what is pinned: the same name, the same maps.
+func layout(spec *ebpf.CollectionSpec) string {
+	h := fnv.New64a()
+	names := make([]string, 0, len(spec.Maps))
+	for name := range spec.Maps {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if m := spec.Maps[name]; !fresh(name) {
+			fmt.Fprintf(h, "%s %d %d %d %d\n", name, m.Type, m.ValueSize, m.MaxEntries, m.Flags)
+		}
+	}
+	fmt.Fprint(h, spec.Maps["rings"].InnerMap.MaxEntries)
+	return fmt.Sprintf("v%d_%016x", layoutVersion, h.Sum64())
+}
+
+// load makes or adopts the maps and loads the programs over them.
+func (d *Datapath) load() error {
+	spec, err := d.sized()
+	if err != nil {
+		return err
+	}
+	var maps map[string]*ebpf.Map
+	if d.pins != nil {
+		d.pins.layout = layout(spec)
+		if maps, err = d.pins.loadMaps(spec); err != nil {
+			return err
+		}
+		defer func() {
+			for _, m := range maps {
+				m.Close()
+			}
+		}()
+	}
+	var mul [slotWords]uint64
+	if maps != nil {
+		var cfg bpf.DatapathDpConfig
+		if err := maps["config"].Lookup(uint32(0), &cfg); err != nil {
+			return fmt.Errorf("read pinned config: %w", err)
+		}
+		mul = cfg.HashMul
+	} else {
+		for i := range mul {
+			mul[i] = rand.Uint64() | 1
+		}
+	}
+	if err := spec.Variables["hash_mul"].Set(mul); err != nil {
+		return fmt.Errorf("set hash_mul: %w", err)
+	}
+	d.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps})
+	if err != nil {
+		return fmt.Errorf("load programs (needs Linux 6.1 and CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON): %w", err)
+	}
+	for name, at := range map[string]bpf.DatapathProgIndex{
+		"actions": bpf.DatapathProgIndexPROG_ACTIONS, "again": bpf.DatapathProgIndexPROG_AGAIN,
+		"upcall": bpf.DatapathProgIndexPROG_UPCALL, "more": bpf.DatapathProgIndexPROG_MORE,
+	} {
+		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
+			return fmt.Errorf("enter program %s: %w", name, err)
+		}
+	}
+	if err := d.mapMemory(); err != nil {
+		return err
+	}
+	if maps == nil {
+		d.table.config.at[0].Layout = layoutVersion
+		d.table.config.at[0].HashMul = mul
+		if err := d.makeRings(spec.Maps["rings"].InnerMap); err != nil {
+			return err
+		}
+	}
+	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, min(d.cpus, maxStatColumn)+1, laneBlocks); err != nil {
+		return fmt.Errorf("flow tables are damaged: %w", err)
+	}
+	if err := d.readClocks(); err != nil {
+		return err
+	}
+	if d.pins != nil && maps == nil {
+		return d.pins.pinMaps(d.coll.Maps)
+	}
+	return nil
+}
+
+func (d *Datapath) makeRings(inner *ebpf.MapSpec) error {
+	for i := range uint32(d.opts.Handlers) {
+		m, err := ebpf.NewMap(inner)
+		if err != nil {
+			return fmt.Errorf("make ring: %w", err)
+		}
+		err = d.coll.Maps["rings"].Put(i, m)
+		m.Close()
+		if err != nil {
+			return fmt.Errorf("enter ring: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *Datapath) mapMemory() error {
+	m, t := d.coll.Maps, &d.table
+	var errs [9]error
+	t.config, errs[0] = mapArray[bpf.DatapathDpConfig](m["config"])
+	t.slots, errs[1] = mapArray[bpf.DatapathFlowSlot](m["slots"])
+	t.acts, errs[2] = mapArray[bpf.DatapathActBlock](m["acts"])
+	t.stats, errs[3] = mapArray[bpf.DatapathFlowStats](m["stats"])
+	t.buckets, errs[4] = mapArray[bpf.DatapathBucket](m["buckets"])
+	t.subtables, errs[5] = mapArray[bpf.DatapathSubtable](m["subtables"])
+	t.orders, errs[6] = mapArray[bpf.DatapathOrder](m["orders"])
+	d.portMem, errs[7] = mapArray[bpf.DatapathPort](m["ports"])
+	d.portIndex, errs[8] = mapArray[bpf.DatapathPortIndex](m["port_idx"])
+	return errors.Join(errs[:]...)
+}
+
+// jiffies relates the kernel's jiffies to the monotonic clock.
+type jiffies struct {
+	tick     int64 // nanoseconds of one
+	at, mono int64 // one moment in both
+}
+
+// nanoseconds on the monotonic clock; 0 stays 0, which means never.
+func (j jiffies) mono64(v uint64) int64 {
+	if v == 0 {
+		return 0
+	}
+	return max(1, j.mono+(int64(v)-j.at)*j.tick)
+}
+
+// readClocks runs the clock program. The length of a jiffy is the resolution of the kernel's
+// coarse clock.
+func (d *Datapath) readClocks() error {
+	var res unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
+		return fmt.Errorf("length of a jiffy: %w", err)
+	}
+	if _, err := d.coll.Programs["clock"].Run(&ebpf.RunOptions{Data: make([]byte, 64)}); err != nil {
+		return fmt.Errorf("run the clock program: %w", err)
+	}
+	cfg := &d.table.config.at[0]
+	d.tick = jiffies{tick: res.Nano(), at: int64(cfg.Jiffies), mono: int64(cfg.Ktime)}
+	if d.tick.tick <= 0 || d.tick.at == 0 {
+		return fmt.Errorf("clock program: jiffies %d, tick of %v", cfg.Jiffies, time.Duration(d.tick.tick))
+	}
+	return nil
+}
+
+// perJiffy is a rate in packets per second as the programs use it: 2^16ths per jiffy.
+func (d *Datapath) perJiffy(rate int) uint32 {
+	if rate < 0 {
+		return 0
+	}
+	return uint32(min(max(int64(rate)<<16*d.tick.tick/int64(time.Second), 1), 1<<31))
+}
+
+// pinned runs f on an OS thread that stays on its CPU, for what is per CPU.
+func pinned(f func(cpu int) error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var old, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &old); err != nil {
+		return fmt.Errorf("read CPU affinity: %w", err)
+	}
+	cpu := 0
+	for !old.IsSet(cpu) {
+		cpu++
+	}
+	one.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return fmt.Errorf("set CPU affinity: %w", err)
+	}
+	defer unix.SchedSetaffinity(0, &old)
+	return f(cpu)
+}

@@ -1,0 +1,188 @@
+package ebpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// pinDir is the directory of one instance on a bpffs. In it is one directory per layout:
+//
+//	v1_<hash of sizes>/   map_<name>, progs, link_<ifindex>_<ingress|egress>
+//	next/                 one that is being made
+//
+// bpffs allows no dots in names.
+type pinDir struct {
+	root   string
+	lock   *os.File // flock: one instance at a time
+	layout string
+}
+
+func openPinDir(root string) (*pinDir, error) {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("make pin directory: %w", err)
+	}
+	if !isBPFFS(root) {
+		return nil, fmt.Errorf("pin directory %s is not on a bpffs", root)
+	}
+	f, err := os.Open(root)
+	if err != nil {
+		return nil, fmt.Errorf("open pin directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("pin directory %s is in use by another instance", root)
+		}
+		return nil, fmt.Errorf("lock pin directory %s: %w", root, err)
+	}
+	return &pinDir{root: root, lock: f}, nil
+}
+
+func (p *pinDir) close() { p.lock.Close() }
+
+func (p *pinDir) dir() string { return filepath.Join(p.root, p.layout) }
+
+func (p *pinDir) path(name string) string { return filepath.Join(p.dir(), name) }
+
+func linkName(ifindex int, egress bool) string {
+	if egress {
+		return fmt.Sprintf("link_%d_egress", ifindex)
+	}
+	return fmt.Sprintf("link_%d_ingress", ifindex)
+}
+
+// loadMaps opens the pinned maps of this layout: all, or nil if there are none. A directory
+// that lacks some, or has others under their names, is taken away: it is not usable.
+func (p *pinDir) loadMaps(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+	if err := removeTree(filepath.Join(p.root, "next")); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(p.dir()); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	maps := map[string]*ebpf.Map{}
+	for name, ms := range spec.Maps {
+		if fresh(name) {
+			continue
+		}
+		m, err := ebpf.LoadPinnedMap(p.path("map_"+name), nil)
+		if err == nil && ms.Compatible(m) == nil {
+			maps[name] = m
+			continue
+		}
+		if err == nil {
+			m.Close()
+		}
+		for _, m := range maps {
+			m.Close()
+		}
+		return nil, removeTree(p.dir())
+	}
+	return maps, nil
+}
+
+// pinMaps makes the directory of this layout, complete or not at all.
+func (p *pinDir) pinMaps(maps map[string]*ebpf.Map) error {
+	next := filepath.Join(p.root, "next")
+	if err := os.Mkdir(next, 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
+	for name, m := range maps {
+		if fresh(name) {
+			continue
+		}
+		path := filepath.Join(next, "map_"+name)
+		if err := m.Pin(path); err != nil {
+			return fmt.Errorf("pin map %s: %w", name, err)
+		}
+	}
+	if err := os.Rename(next, p.dir()); err != nil {
+		return fmt.Errorf("name pin directory: %w", err)
+	}
+	return nil
+}
+
+// pinProgs keeps the program array, which the kernel empties when nobody has it, in place of
+// the one before.
+func (p *pinDir) pinProgs(m *ebpf.Map) error {
+	tmp := p.path("progs_next")
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove stale pin: %w", err)
+	}
+	if err := m.Pin(tmp); err != nil {
+		return fmt.Errorf("pin program array: %w", err)
+	}
+	return nil
+}
+
+// settle makes the new program array the pinned one, after all links have the new programs.
+func (p *pinDir) settle() error {
+	if err := os.Rename(p.path("progs_next"), p.path("progs")); err != nil {
+		return fmt.Errorf("replace pinned program array: %w", err)
+	}
+	return nil
+}
+
+// loadLink opens the pinned link of a device, in this layout or in one before, and says
+// where it is; nil if there is none that is still attached to that device.
+func (p *pinDir) loadLink(ifindex int, egress bool) (link.Link, string) {
+	name := linkName(ifindex, egress)
+	dirs := append([]string{p.dir()}, p.others()...)
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		l, err := link.LoadPinnedLink(path, nil)
+		if err != nil {
+			continue
+		}
+		if info, err := l.Info(); err == nil {
+			if x := info.TCX(); x != nil && x.Ifindex == uint32(ifindex) {
+				return l, path
+			}
+		}
+		l.Close()
+		os.Remove(path)
+	}
+	return nil, ""
+}
+
+// others are the directories of other layouts.
+func (p *pinDir) others() []string {
+	ents, err := os.ReadDir(p.root)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range ents {
+		if e.IsDir() && strings.HasPrefix(e.Name(), "v") && e.Name() != p.layout {
+			out = append(out, filepath.Join(p.root, e.Name()))
+		}
+	}
+	return out
+}
+
+// removeAll takes everything away, the directory too.
+func (p *pinDir) removeAll() error {
+	for _, dir := range append(p.others(), p.dir(), filepath.Join(p.root, "next")) {
+		if err := removeTree(dir); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(p.root); err != nil {
+		return fmt.Errorf("remove pin directory: %w", err)
+	}
+	return nil
+}
+
+func removeTree(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove pins: %w", err)
+	}
+	return nil
+}

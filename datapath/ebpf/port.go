@@ -1,0 +1,385 @@
+package ebpf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ovs-bpf/ovs-bpf/bpf"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+)
+
+const portProbes = 8 // PORT_PROBES of bpf/abi.h
+
+type port struct {
+	spec datapath.PortSpec
+	hook hook
+}
+
+func cString(b [16]int8) string {
+	out := make([]byte, 0, len(b))
+	for _, c := range b {
+		if c == 0 {
+			break
+		}
+		out = append(out, byte(c))
+	}
+	return string(out)
+}
+
+func toC(s string) (b [16]int8) {
+	for i := range min(len(s), len(b)-1) {
+		b[i] = int8(s[i])
+	}
+	return b
+}
+
+// PortAdd implements datapath.Datapath. A port of that device that an earlier instance left
+// keeps its number and counters.
+func (d *Datapath) PortAdd(spec datapath.PortSpec) (odp.Port, error) {
+	n, err := d.portAdd(spec)
+	if err != nil {
+		return odp.PortNone, fmt.Errorf("port %s: %w", spec.Name, err)
+	}
+	return n, nil
+}
+
+func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
+	if spec.Kind == datapath.PortTunnel {
+		return 0, fmt.Errorf("tunnel ports: %w", datapath.ErrUnsupported)
+	}
+	if spec.Ifindex == 0 {
+		dev, err := net.InterfaceByName(spec.Name)
+		if err != nil {
+			return 0, err
+		}
+		spec.Ifindex = dev.Index
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return 0, errClosed
+	}
+	for n, p := range d.ports {
+		if p.spec.Ifindex == spec.Ifindex {
+			return 0, fmt.Errorf("device %d is port %d already", spec.Ifindex, n)
+		}
+	}
+	n := spec.Number
+	if n == odp.PortNone {
+		// 0 is left to the datapath itself, as dumps show it.
+		for n = 1; int(n) < len(d.portMem.at) && d.ports[n] != nil; n++ {
+		}
+	}
+	if int(n) >= len(d.portMem.at) {
+		return 0, fmt.Errorf("port number %d: at most %d ports", n, len(d.portMem.at))
+	}
+	if d.ports[n] != nil {
+		return 0, fmt.Errorf("port number %d is taken by %s", n, d.ports[n].spec.Name)
+	}
+	spec.Number = n
+
+	// The number's counters and drops begin at zero.
+	if err := d.coll.Maps["port_stat"].Put(uint32(n), make([]bpf.DatapathPortStats, d.cpus)); err != nil {
+		return 0, fmt.Errorf("clear counters: %w", err)
+	}
+	at, err := d.indexPlace(uint32(spec.Ifindex))
+	if err != nil {
+		return 0, err
+	}
+	m := &d.portMem.at[n]
+	m.Kind = uint32(spec.Kind)
+	m.UpcallRate = d.perJiffy(d.opts.UpcallRate)
+	m.UpcallBurst = uint32(d.opts.UpcallBurst)
+	m.Name, m.Type = toC(spec.Name), toC(spec.Type)
+	atomic.StoreUint32(&m.Ifindex, uint32(spec.Ifindex))
+	d.portIndex.at[at].Port = uint32(n)
+	atomic.StoreUint32(&d.portIndex.at[at].Ifindex, uint32(spec.Ifindex))
+
+	h, err := d.attach(spec.Ifindex, spec.Kind == datapath.PortInternal, d.program(spec.Kind))
+	if err != nil {
+		h.close()
+		d.forget(n)
+		return 0, err
+	}
+	d.ports[n] = &port{spec: spec, hook: h}
+	return n, nil
+}
+
+func (d *Datapath) program(k datapath.PortKind) *ebpf.Program {
+	if k == datapath.PortInternal {
+		return d.coll.Programs["egress"]
+	}
+	return d.coll.Programs["ingress"]
+}
+
+// indexPlace finds the entry of the index that a device has or can have.
+func (d *Datapath) indexPlace(ifindex uint32) (uint32, error) {
+	mask := uint32(len(d.portIndex.at) - 1)
+	free := -1
+	for i := range uint32(portProbes) {
+		at := (ifindex + i) & mask
+		switch d.portIndex.at[at].Ifindex {
+		case ifindex:
+			return at, nil
+		case 0:
+			if free < 0 {
+				free = int(at)
+			}
+		}
+	}
+	if free < 0 {
+		return 0, fmt.Errorf("index of devices is full around %d", ifindex)
+	}
+	return uint32(free), nil
+}
+
+// forget makes the programs forget a port.
+func (d *Datapath) forget(n odp.Port) {
+	m := &d.portMem.at[n]
+	if at, err := d.indexPlace(m.Ifindex); err == nil && m.Ifindex != 0 && d.portIndex.at[at].Ifindex == m.Ifindex {
+		atomic.StoreUint32(&d.portIndex.at[at].Ifindex, 0)
+	}
+	atomic.StoreUint32(&m.Ifindex, 0)
+}
+
+// PortDel implements datapath.Datapath.
+func (d *Datapath) PortDel(n odp.Port) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	return d.portDel(n)
+}
+
+func (d *Datapath) portDel(n odp.Port) error {
+	p := d.ports[n]
+	if p == nil {
+		return fmt.Errorf("port %d: %w", n, datapath.ErrNoSuchPort)
+	}
+	d.forget(n)
+	delete(d.ports, n)
+	if err := p.hook.detach(); err != nil {
+		return fmt.Errorf("port %s: %w", p.spec.Name, err)
+	}
+	return nil
+}
+
+// Ports implements datapath.Datapath.
+func (d *Datapath) Ports() ([]datapath.PortInfo, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil, errClosed
+	}
+	out := make([]datapath.PortInfo, 0, len(d.ports))
+	for n := range odp.Port(len(d.portMem.at)) {
+		p := d.ports[n]
+		if p == nil {
+			continue
+		}
+		st, err := d.portStats(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, datapath.PortInfo{PortSpec: p.spec, Stats: st.PortStats})
+		if len(out) == len(d.ports) {
+			break
+		}
+	}
+	return out, nil
+}
+
+type portCounters struct {
+	datapath.PortStats
+	drops [len(bpf.DatapathPortStats{}.Drops)]uint64
+}
+
+func (d *Datapath) portStats(n odp.Port) (c portCounters, err error) {
+	per := make([]bpf.DatapathPortStats, d.cpus)
+	if err := d.coll.Maps["port_stat"].Lookup(uint32(n), &per); err != nil {
+		return c, fmt.Errorf("counters of port %d: %w", n, err)
+	}
+	for i := range per {
+		s := &per[i]
+		c.RxPackets += s.RxPackets
+		c.RxBytes += s.RxBytes
+		c.TxPackets += s.TxPackets
+		c.TxBytes += s.TxBytes
+		c.RxDropped += s.RxDropped
+		c.TxDropped += s.TxDropped
+		for r, v := range s.Drops {
+			c.drops[r] += v
+		}
+	}
+	return c, nil
+}
+
+// PortStats returns one port's counters.
+func (d *Datapath) PortStats(n odp.Port) (datapath.PortStats, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return datapath.PortStats{}, errClosed
+	}
+	if d.ports[n] == nil {
+		return datapath.PortStats{}, fmt.Errorf("port %d: %w", n, datapath.ErrNoSuchPort)
+	}
+	c, err := d.portStats(n)
+	return c.PortStats, err
+}
+
+var dropNames = map[bpf.DatapathDropReason]string{
+	bpf.DatapathDropReasonDROP_UPCALL_RING:  "upcall_ring_full",
+	bpf.DatapathDropReasonDROP_UPCALL_RATE:  "upcall_rate_limit",
+	bpf.DatapathDropReasonDROP_UPCALL_SIZE:  "upcall_too_long",
+	bpf.DatapathDropReasonDROP_HEADERS:      "too_many_headers",
+	bpf.DatapathDropReasonDROP_PULL:         "headers_not_linear",
+	bpf.DatapathDropReasonDROP_OUTPUT_PORT:  "no_output_port",
+	bpf.DatapathDropReasonDROP_OUTPUT_CLONE: "output_copy_failed",
+	bpf.DatapathDropReasonDROP_ACTION:       "action_failed",
+	bpf.DatapathDropReasonDROP_RECIRC_LIMIT: "recirculation_limit",
+	bpf.DatapathDropReasonDROP_NESTING:      "nesting_limit",
+	bpf.DatapathDropReasonDROP_INTERNAL:     "internal",
+}
+
+func dropName(r int) string {
+	if r < int(bpf.DatapathDropReasonDROP_DATAPATH) {
+		return odp.DropReason(r).String()
+	}
+	return dropNames[bpf.DatapathDropReason(r)]
+}
+
+// Drops implements datapath.Datapath.
+func (d *Datapath) Drops() ([]datapath.Drops, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil, errClosed
+	}
+	var out []datapath.Drops
+	add := func(at, n odp.Port) error {
+		c, err := d.portStats(at)
+		if err != nil {
+			return err
+		}
+		for r, v := range c.drops {
+			if v > 0 {
+				out = append(out, datapath.Drops{Reason: dropName(r), Port: n, Packets: v})
+			}
+		}
+		return nil
+	}
+	for n := range odp.Port(len(d.portMem.at)) {
+		if d.ports[n] != nil {
+			if err := add(n, n); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, add(odp.Port(d.opts.MaxPorts), odp.PortNone)
+}
+
+// adoptPorts reads the ports that are in the maps. The programs they run are still the old
+// ones; takeOver replaces them.
+func (d *Datapath) adoptPorts() error {
+	for n := range d.portMem.at {
+		m := &d.portMem.at[n]
+		if m.Ifindex == 0 {
+			continue
+		}
+		spec := datapath.PortSpec{
+			Name: cString(m.Name), Kind: datapath.PortKind(m.Kind), Ifindex: int(m.Ifindex), Type: cString(m.Type), Number: odp.Port(n),
+		}
+		// A device of that number and name must exist, else the number may be another's by now.
+		if dev, err := net.InterfaceByIndex(spec.Ifindex); err != nil || dev.Name != spec.Name {
+			d.forget(odp.Port(n))
+			continue
+		}
+		m.UpcallRate, m.UpcallBurst = d.perJiffy(d.opts.UpcallRate), uint32(d.opts.UpcallBurst)
+		d.ports[odp.Port(n)] = &port{spec: spec}
+	}
+	return nil
+}
+
+// takeOver puts the new programs at all ports that were adopted and takes away what is of
+// instances before: links without port, other layouts.
+func (d *Datapath) takeOver() error {
+	if err := d.pins.pinProgs(d.coll.Maps["progs"]); err != nil {
+		return err
+	}
+	if len(d.ports) == 0 {
+		d.adoptForeign()
+	}
+	for n, p := range d.ports {
+		h, err := d.attach(p.spec.Ifindex, p.spec.Kind == datapath.PortInternal, d.program(p.spec.Kind))
+		p.hook = h
+		if err != nil {
+			return fmt.Errorf("port %s (%d): %w", p.spec.Name, n, err)
+		}
+	}
+	if err := d.pins.settle(); err != nil {
+		return err
+	}
+	return d.sweep()
+}
+
+// adoptForeign takes the ports of another layout: numbers and devices, but no flows. What
+// cannot be read is left; those devices come as new ports.
+func (d *Datapath) adoptForeign() {
+	for _, dir := range d.pins.others() {
+		m, err := ebpf.LoadPinnedMap(dir+"/map_ports", nil)
+		if err != nil {
+			continue
+		}
+		var rec bpf.DatapathPort
+		if m.ValueSize() == uint32(len(rec.Name)+len(rec.Type)+16) {
+			for n := range min(m.MaxEntries(), uint32(len(d.portMem.at))) {
+				if m.Lookup(n, &rec) != nil || rec.Ifindex == 0 {
+					continue
+				}
+				at, err := d.indexPlace(rec.Ifindex)
+				if err != nil {
+					continue
+				}
+				d.portMem.at[n] = rec
+				d.portIndex.at[at] = bpf.DatapathPortIndex{Port: n, Ifindex: rec.Ifindex}
+			}
+			_ = d.adoptPorts()
+		}
+		m.Close()
+		if len(d.ports) > 0 {
+			return
+		}
+	}
+}
+
+// sweep removes pinned links that no port has, and the directories of other layouts.
+func (d *Datapath) sweep() error {
+	used := map[string]bool{}
+	for _, p := range d.ports {
+		used[p.hook.pin] = true
+	}
+	ents, err := os.ReadDir(d.pins.dir())
+	if err != nil {
+		return fmt.Errorf("read pin directory: %w", err)
+	}
+	var errs []error
+	for _, e := range ents {
+		path := d.pins.path(e.Name())
+		if bytes.HasPrefix([]byte(e.Name()), []byte("link_")) && !used[path] {
+			errs = append(errs, os.Remove(path))
+		}
+	}
+	for _, dir := range d.pins.others() {
+		errs = append(errs, removeTree(dir))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,521 @@
+package ebpf
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"sync/atomic"
+
+	"github.com/ovs-bpf/ovs-bpf/bpf"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+)
+
+const (
+	slotWords  = len(bpf.DatapathFlowSlot{}.Key)
+	bucketWays = len(bpf.DatapathBucket{}.Entry)
+)
+
+// table is the megaflow table in the memory of the maps. There is one writer (Datapath.mu);
+// the programs read at any time. What they can reach is written in an order that shows them
+// the old state or the new one: a slot's words are written before it is live. What was taken out is reused only after a grace period.
+type table struct {
+	config    mapping[bpf.DatapathDpConfig]
+	slots     mapping[bpf.DatapathFlowSlot]
+	acts      mapping[bpf.DatapathActBlock]
+	stats     mapping[bpf.DatapathFlowStats]
+	buckets   mapping[bpf.DatapathBucket]
+	subtables mapping[bpf.DatapathSubtable]
+	orders    mapping[bpf.DatapathOrder]
+
+	maxFlows, maxMasks int
+	stride             int // of stats: columns of the CPUs and then ours, for what earlier slots counted
+
+	entries     []entry
+	freeEntries []uint32
+	bySlot      []uint32 // entry + 1 of a live slot
+	flows       int
+	freeSlots   []uint32
+	freeBlocks  []uint32
+	retired     []retirement
+
+	subs     map[[flow.DPWords]uint64]uint16
+	subInfo  []subInfo
+	freeSubs []uint16
+}
+
+type subInfo struct {
+	used  bool
+	mask  [flow.DPWords]uint64
+	flows int
+	hits  uint64 // at the last ordering
+}
+
+// entry is a flow: what a FlowRef names. Its slot changes when the flow is replaced.
+type entry struct {
+	gen     uint32
+	live    bool
+	sub     uint16
+	slot    uint32
+	blocks  []uint32 // behind the first
+	actions []odp.Action
+	old     []uint32 // earlier slots that may still count
+}
+
+// retirement is something out of the programs' reach after the next grace period.
+type retirement struct {
+	slot   uint32
+	blocks []uint32
+	entry  uint32 // that inherits the slot's counters,
+	gen    uint32 // if it is still this one
+	sub    int    // subtable, -1: none
+}
+
+const noSlot = 0xffffffff
+
+func (t *table) ref(e uint32) datapath.FlowRef {
+	return datapath.FlowRef(uint64(t.entries[e].gen)<<32 | uint64(e))
+}
+
+func (t *table) entry(ref datapath.FlowRef) (uint32, error) {
+	e := uint32(ref)
+	if int(e) >= len(t.entries) || !t.entries[e].live || t.entries[e].gen != uint32(ref>>32) {
+		return 0, datapath.ErrNoSuchFlow
+	}
+	return e, nil
+}
+
+// compact returns the masked words of a key in the order of a subtable.
+func (st *subtable) compact(key *flow.Key) (out [slotWords]uint64) {
+	for i := range st.Words {
+		out[i] = key[st.Idx[i]] & st.Mask[i]
+	}
+	return out
+}
+
+type subtable bpf.DatapathSubtable
+
+// hash is masked_hash of bpf/lookup.h: a bucket, the other bucket and the signature.
+func (t *table) hash(st *subtable, key *[slotWords]uint64) (b1, b2, sig uint32) {
+	h := uint64(st.Seed)
+	mul := &t.config.at[0].HashMul
+	for i := range st.Words {
+		h += key[i] * mul[i]
+	}
+	h ^= h >> 32
+	h *= 0x9e3779b97f4a7c15
+	h ^= h >> 29
+	mask := uint32(len(t.buckets.at) - 1)
+	sig = uint32(h>>32) | 1
+	b1 = uint32(h) & mask
+	b2 = (b1 ^ sig*0x5bd1e995) & mask
+	return b1, b2, sig
+}
+
+func (t *table) sub(id uint16) *subtable { return (*subtable)(&t.subtables.at[id]) }
+
+// find returns where the entry of a key is.
+func (t *table) find(id uint16, key *[slotWords]uint64) (b *bpf.DatapathBucket, way int, slot uint32) {
+	b1, b2, sig := t.hash(t.sub(id), key)
+	for _, n := range []uint32{b1, b2} {
+		b := &t.buckets.at[n]
+		for i, e := range b.Entry {
+			if uint32(e) != sig {
+				continue
+			}
+			s := &t.slots.at[e>>32]
+			if s.Sub == uint32(id)+1 && s.Key == *key {
+				return b, i, uint32(e >> 32)
+			}
+		}
+	}
+	return nil, 0, noSlot
+}
+
+// place puts a live slot into one of its buckets.
+func (t *table) place(st *subtable, slot uint32) error {
+	b1, b2, sig := t.hash(st, &t.slots.at[slot].Key)
+	free := func(n uint32) (way, used int) {
+		way = -1
+		for i, e := range t.buckets.at[n].Entry {
+			switch {
+			case e == 0:
+				way = i
+			case uint32(e) == sig:
+				return -1, bucketWays // the programs look at one entry of a signature
+			default:
+				used++
+			}
+		}
+		return way, used
+	}
+	// The first bucket, unless it is full: a look-up that ends there touches one cache line.
+	way, _ := free(b1)
+	if way >= 0 {
+		atomic.StoreUint64(&t.buckets.at[b1].Entry[way], uint64(slot)<<32|uint64(sig))
+		return nil
+	}
+	if way, _ = free(b2); way < 0 || b1 == b2 {
+		return fmt.Errorf("both buckets of a flow are full: %w", datapath.ErrFull)
+	}
+	atomic.StoreUint64(&t.buckets.at[b2].Entry[way], uint64(slot)<<32|uint64(sig))
+	atomic.AddUint64(&t.buckets.at[b1].Overflow, 1)
+	return nil
+}
+
+// unplace takes a slot's entry out.
+func (t *table) unplace(id uint16, slot uint32) {
+	key := &t.slots.at[slot].Key
+	b, way, at := t.find(id, key)
+	if at != slot {
+		return
+	}
+	b1, _, _ := t.hash(t.sub(id), key)
+	atomic.StoreUint64(&b.Entry[way], 0)
+	if b != &t.buckets.at[b1] {
+		atomic.AddUint64(&t.buckets.at[b1].Overflow, ^uint64(0))
+	}
+}
+
+// order is the order of search in force.
+func (t *table) order() *bpf.DatapathOrder {
+	return &t.orders.at[t.config.at[0].Order&1]
+}
+
+// subtableOf finds or makes the subtable of a mask.
+func (t *table) subtableOf(mask *flow.Mask) (uint16, error) {
+	dp := [flow.DPWords]uint64(mask[:flow.DPWords])
+	if id, ok := t.subs[dp]; ok {
+		return id, nil
+	}
+	n := 0
+	for _, w := range dp {
+		if w != 0 {
+			n++
+		}
+	}
+	if n > slotWords {
+		return 0, fmt.Errorf("mask of %d words, at most %d: %w", n, slotWords, datapath.ErrTooLong)
+	}
+	o := t.order()
+	if len(t.freeSubs) == 0 || int(o.N) >= t.maxMasks {
+		return 0, fmt.Errorf("%d masks: %w", o.N, datapath.ErrTooManyMask)
+	}
+	id := t.freeSubs[len(t.freeSubs)-1]
+	t.freeSubs = t.freeSubs[:len(t.freeSubs)-1]
+	st := t.sub(id)
+	*st = subtable{Seed: uint32(id) * 0x9e3779b9}
+	for i, w := range dp {
+		if w != 0 {
+			st.Idx[st.Words] = uint8(i)
+			st.Mask[st.Words] = w
+			st.Words++
+		}
+	}
+	t.subs[dp] = id
+	t.subInfo[id] = subInfo{used: true, mask: dp}
+	// It joins the order at the end: searches that run do not see it or see it whole.
+	o.Id[o.N] = id
+	atomic.AddUint32(&o.N, 1)
+	return id, nil
+}
+
+// put installs or replaces a flow.
+func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
+	if len(t.freeSlots) == 0 || len(t.freeBlocks) < len(w)-1 {
+		return 0, datapath.ErrFull
+	}
+	id, err := t.subtableOf(&f.Match.Mask)
+	if err != nil {
+		return 0, err
+	}
+	st := t.sub(id)
+	key := st.compact(&f.Match.Key)
+	bucket, way, was := t.find(id, &key)
+	if was == noSlot && len(t.freeEntries) == 0 {
+		return 0, datapath.ErrFull
+	}
+
+	slot := t.freeSlots[len(t.freeSlots)-1]
+	blocks := slices.Clone(t.freeBlocks[len(t.freeBlocks)-(len(w)-1):])
+	w.link(append([]uint32{slot}, blocks...))
+	t.acts.at[slot].W = w[0]
+	for i, b := range blocks {
+		t.acts.at[b].W = w[i+1]
+	}
+	s := &t.slots.at[slot]
+	s.Key = key
+	s.Act = w[0][0]
+
+	if was != noSlot {
+		e := t.bySlot[was] - 1
+		en := &t.entries[e]
+		old := bucket.Entry[way]
+		atomic.StoreUint32(&s.Sub, uint32(id)+1)
+		atomic.StoreUint64(&bucket.Entry[way], uint64(slot)<<32|old&0xffffffff)
+		atomic.StoreUint32(&t.slots.at[was].Sub, 0)
+		t.retired = append(t.retired, retirement{slot: was, blocks: en.blocks, entry: e, gen: en.gen, sub: -1})
+		en.old = append(en.old, was)
+		t.bySlot[was] = 0
+		t.take(len(blocks))
+		en.slot, en.blocks, en.actions = slot, blocks, slices.Clone(f.Actions)
+		t.bySlot[slot] = e + 1
+		return t.ref(e), nil
+	}
+	if err := t.place(st, slot); err != nil {
+		return 0, err
+	}
+	atomic.StoreUint32(&s.Sub, uint32(id)+1)
+	t.take(len(blocks))
+	return t.ref(t.adopt(id, slot, blocks, slices.Clone(f.Actions))), nil
+}
+
+// take removes what put used from the free lists.
+func (t *table) take(blocks int) {
+	t.freeSlots = t.freeSlots[:len(t.freeSlots)-1]
+	t.freeBlocks = t.freeBlocks[:len(t.freeBlocks)-blocks]
+}
+
+// adopt makes the entry of a live slot.
+func (t *table) adopt(id uint16, slot uint32, blocks []uint32, actions []odp.Action) uint32 {
+	e := t.freeEntries[len(t.freeEntries)-1]
+	t.freeEntries = t.freeEntries[:len(t.freeEntries)-1]
+	en := &t.entries[e]
+	*en = entry{gen: en.gen + 1, live: true, sub: id, slot: slot, blocks: blocks, actions: actions}
+	t.bySlot[slot] = e + 1
+	t.subInfo[id].flows++
+	t.flows++
+	return e
+}
+
+// del removes a flow; what packets in flight still count is lost.
+func (t *table) del(e uint32) {
+	en := &t.entries[e]
+	t.unplace(en.sub, en.slot)
+	atomic.StoreUint32(&t.slots.at[en.slot].Sub, 0)
+	t.bySlot[en.slot] = 0
+	t.retired = append(t.retired, retirement{slot: en.slot, blocks: en.blocks, entry: e, gen: en.gen, sub: -1})
+	t.subInfo[en.sub].flows--
+	t.flows--
+	en.live, en.actions, en.blocks, en.old = false, nil, nil, nil
+	t.freeEntries = append(t.freeEntries, e)
+}
+
+// sum adds what all CPUs counted in a slot; Used is in jiffies.
+func (t *table) sum(slot uint32, st *datapath.FlowStats) {
+	base := int(slot) * t.stride
+	for i := range t.stride {
+		c := &t.stats.at[base+i]
+		st.Packets += atomic.LoadUint64(&c.Packets)
+		st.Bytes += atomic.LoadUint64(&c.Bytes)
+		st.Used = max(st.Used, int64(atomic.LoadUint64(&c.Used)))
+		st.TCPFlags |= uint16(atomic.LoadUint64(&c.TcpFlags))
+	}
+}
+
+func (t *table) flowStats(e uint32) (st datapath.FlowStats) {
+	en := &t.entries[e]
+	t.sum(en.slot, &st)
+	for _, s := range en.old {
+		t.sum(s, &st)
+	}
+	return st
+}
+
+// reclaim frees what was retired before the last grace period.
+func (t *table) reclaim(rs []retirement) {
+	for _, r := range rs {
+		if r.sub >= 0 {
+			t.freeSubs = append(t.freeSubs, uint16(r.sub))
+			continue
+		}
+		if en := &t.entries[r.entry]; en.live && en.gen == r.gen {
+			var st datapath.FlowStats
+			t.sum(r.slot, &st)
+			// Our column: no CPU writes it.
+			c := &t.stats.at[int(en.slot)*t.stride+t.stride-1]
+			c.Packets += st.Packets
+			c.Bytes += st.Bytes
+			c.Used = max(c.Used, uint64(st.Used))
+			c.TcpFlags |= uint64(st.TCPFlags)
+			en.old = slices.DeleteFunc(en.old, func(s uint32) bool { return s == r.slot })
+		}
+		clear(t.stats.at[int(r.slot)*t.stride : int(r.slot+1)*t.stride])
+		t.freeSlots = append(t.freeSlots, r.slot)
+		t.freeBlocks = append(t.freeBlocks, r.blocks...)
+	}
+}
+
+// reorder sorts the subtables by their hits since the last time and drops those without flows.
+// The order that was in force is free again after a grace period, which must have passed
+// since the last call.
+func (t *table) reorder(hits []uint64) {
+	cur := t.order()
+	ids := make([]uint16, 0, cur.N)
+	drop := false
+	for _, id := range cur.Id[:cur.N] {
+		if t.subInfo[id].flows == 0 {
+			drop = true
+			continue
+		}
+		ids = append(ids, id)
+	}
+	recent := func(id uint16) uint64 { return hits[id] - t.subInfo[id].hits }
+	slices.SortStableFunc(ids, func(a, b uint16) int {
+		switch x, y := recent(a), recent(b); {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return 0
+	})
+	if !drop && slices.Equal(ids, cur.Id[:cur.N]) {
+		for _, id := range ids {
+			t.subInfo[id].hits = hits[id]
+		}
+		return
+	}
+	cfg := &t.config.at[0]
+	next := &t.orders.at[1-cfg.Order&1]
+	copy(next.Id[:], ids)
+	next.N = uint32(len(ids))
+	atomic.StoreUint32(&cfg.Order, 1-cfg.Order&1)
+	for _, id := range cur.Id[:cur.N] {
+		if t.subInfo[id].flows == 0 {
+			delete(t.subs, t.subInfo[id].mask)
+			t.subInfo[id] = subInfo{}
+			t.retired = append(t.retired, retirement{sub: int(id)})
+		} else {
+			t.subInfo[id].hits = hits[id]
+		}
+	}
+}
+
+// match reads a flow's match back from its slot.
+func (t *table) match(e uint32, m *flow.Match) {
+	en := &t.entries[e]
+	st, s := t.sub(en.sub), &t.slots.at[en.slot]
+	*m = flow.Match{}
+	for i := range st.Words {
+		m.Key[st.Idx[i]] = s.Key[i]
+		m.Mask[st.Idx[i]] = st.Mask[i]
+	}
+}
+
+// open takes the maps' memory and what is in it: empty, or the flows of an earlier run. Damaged
+// flows are removed.
+func (t *table) open(maxFlows, maxMasks, stride, laneBlocks int) error {
+	t.maxFlows, t.maxMasks, t.stride = maxFlows, maxMasks, stride
+	t.entries = make([]entry, maxFlows)
+	t.bySlot = make([]uint32, maxFlows)
+	t.subs = map[[flow.DPWords]uint64]uint16{}
+	t.subInfo = make([]subInfo, len(t.subtables.at))
+	for i := range t.entries {
+		t.freeEntries = append(t.freeEntries, uint32(len(t.entries)-1-i))
+	}
+
+	o := t.order()
+	if int(o.N) > len(o.Id) {
+		return fmt.Errorf("order of %d subtables", o.N)
+	}
+	for _, id := range o.Id[:o.N] {
+		if int(id) >= len(t.subtables.at) {
+			return fmt.Errorf("subtable %d", id)
+		}
+		st := t.sub(id)
+		info := subInfo{used: true}
+		if int(st.Words) > slotWords {
+			return fmt.Errorf("subtable %d of %d words", id, st.Words)
+		}
+		for i := range st.Words {
+			if st.Idx[i] >= flow.DPWords {
+				return fmt.Errorf("subtable %d: word %d", id, st.Idx[i])
+			}
+			info.mask[st.Idx[i]] = st.Mask[i]
+		}
+		t.subInfo[id] = info
+		t.subs[info.mask] = id
+	}
+	for id := len(t.subInfo) - 1; id >= 0; id-- {
+		if !t.subInfo[id].used {
+			t.freeSubs = append(t.freeSubs, uint16(id))
+		}
+	}
+
+	usedBlock := make([]uint64, len(t.acts.at)/64+1)
+	block := func(n uint32) *[blockWords]uint64 {
+		if int(n) >= len(t.acts.at)-laneBlocks {
+			return nil
+		}
+		return &t.acts.at[n].W
+	}
+	for b := range t.buckets.at {
+		bucket := &t.buckets.at[b]
+		for way, e := range bucket.Entry {
+			if e == 0 {
+				continue
+			}
+			slot := uint32(e >> 32)
+			if !t.adoptSlot(slot, block, usedBlock) {
+				atomic.StoreUint64(&bucket.Entry[way], 0)
+			}
+		}
+	}
+	for slot := maxFlows - 1; slot >= 0; slot-- {
+		if t.bySlot[slot] == 0 {
+			atomic.StoreUint32(&t.slots.at[slot].Sub, 0)
+			clear(t.stats.at[slot*stride : (slot+1)*stride])
+			t.freeSlots = append(t.freeSlots, uint32(slot))
+		}
+	}
+	for b := len(t.acts.at) - laneBlocks - 1; b >= maxFlows; b-- {
+		if usedBlock[b/64]&(1<<(b%64)) == 0 {
+			t.freeBlocks = append(t.freeBlocks, uint32(b))
+		}
+	}
+	return nil
+}
+
+func (t *table) adoptSlot(slot uint32, block func(uint32) *[blockWords]uint64, used []uint64) bool {
+	if int(slot) >= t.maxFlows || t.bySlot[slot] != 0 {
+		return false
+	}
+	sub := t.slots.at[slot].Sub
+	if sub == 0 || int(sub) > len(t.subInfo) || !t.subInfo[sub-1].used {
+		return false
+	}
+	id := uint16(sub - 1)
+	if _, _, at := t.find(id, &t.slots.at[slot].Key); at != slot {
+		return false
+	}
+	var m flow.Match
+	st := t.sub(id)
+	for i := range st.Words {
+		m.Key[st.Idx[i]], m.Mask[st.Idx[i]] = t.slots.at[slot].Key[i], st.Mask[i]
+	}
+	actions, blocks, err := decode(slot, block, ethTypeOf(&m.Key, &m.Mask))
+	if err != nil {
+		return false
+	}
+	for _, b := range blocks {
+		used[b/64] |= 1 << (b % 64)
+	}
+	t.adopt(id, slot, blocks, actions)
+	return true
+}
+
+// close gives the memory back.
+func (t *table) close() {
+	t.config.close()
+	t.slots.close()
+	t.acts.close()
+	t.stats.close()
+	t.buckets.close()
+	t.subtables.close()
+	t.orders.close()
+}
+
+// pow2 is the smallest power of two that is at least n.
+func pow2(n int) uint32 { return 1 << bits.Len(uint(max(n, 1)-1)) }
