@@ -60,7 +60,7 @@ func (e *Executor) run(p *packet.Packet, key *flow.Key, actions []odp.Action) er
 		case odp.Trunc:
 			limit = int(min(a.MaxLen, 1<<30))
 		case odp.Set:
-			set(p, key, a.Fields)
+			set(p, key, &a)
 		case odp.PushVLAN:
 			packet.PushVLAN(p, key, a.TPID, a.TCI)
 		case odp.PopVLAN:
@@ -152,14 +152,15 @@ func cut(p *packet.Packet, limit int) *packet.Packet {
 }
 
 // set writes fields of one header or of the metadata.
-func set(p *packet.Packet, key *flow.Key, fields []odp.FieldSet) {
+func set(p *packet.Packet, key *flow.Key, s *odp.Set) {
 	header := false
-	for i, f := range fields {
+	for i, f := range s.Fields {
 		switch kindOf(f.Field) {
 		case kindTunnel:
 			// A tunnel is always written as a whole.
 			if i == 0 {
 				clearTunnel(key)
+				putTunOpts(key, s.TunOpts)
 			}
 		case kindHeader:
 			header = true
@@ -190,11 +191,19 @@ func kindOf(id flow.FieldID) kind {
 	return kindMetadata
 }
 
-func clearTunnel(key *flow.Key) {
-	from := flow.TunID.Info().Off
-	to := flow.TunOptsLen.Info().Off + 1
-	opts := 256
-	clear(key.Bytes()[from : (to+7)/8*8+opts])
+// Geneve options are in the key behind their length, which ends at a word.
+var (
+	tunFrom  = flow.TunID.Info().Off
+	tunLen   = flow.TunOptsLen.Info().Off
+	tunOpts  = (tunLen/8 + 1) * 8
+	tunBytes = flow.DPWords * 8
+)
+
+func clearTunnel(key *flow.Key) { clear(key.Bytes()[tunFrom:tunBytes]) }
+
+func putTunOpts(key *flow.Key, opts []byte) {
+	n := copy(key.Bytes()[tunOpts:tunBytes], opts[:min(len(opts), 252)])
+	key.Bytes()[tunLen] = byte(n)
 }
 
 func clearCT(key *flow.Key) {

@@ -56,8 +56,15 @@ type FieldSet struct {
 
 // Set writes fields of one header (masked where Mask says so). All Fields belong to the same
 // ODP attribute: eth, vlan is never here, ipv4, ipv6, tcp, udp, sctp, icmp, arp, nd, mpls,
-// skb_mark, skb_priority, tunnel. Checksums follow.
-type Set struct{ Fields []FieldSet }
+// skb_mark, skb_priority, tunnel. Checksums follow. A tunnel is always written as a whole: what
+// is not given is zero.
+type Set struct {
+	Fields []FieldSet
+	// IPv6 says that ToS and TTL are those of an IPv6 header; only text needs it.
+	IPv6 bool
+	// TunOpts are the Geneve options of a tunnel, as on the wire, at most 252 bytes.
+	TunOpts []byte
+}
 
 // PushVLAN adds a VLAN header outside all others.
 type PushVLAN struct {
