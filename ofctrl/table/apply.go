@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
-// stateFlags are the flow mod flags that a rule keeps.
-const stateFlags = openflow.FlagSendFlowRem | openflow.FlagNoPktCounts | openflow.FlagNoBytCounts
+// stateFlags are the flow mod flags that a rule keeps and shows.
+const stateFlags = openflow.FlagSendFlowRem | openflow.FlagResetCounts | openflow.FlagNoPktCounts | openflow.FlagNoBytCounts
 
 // keepCookie in FlowMod.NewCookie says that a modification does not change cookies and does not
 // add a flow.
@@ -46,6 +47,9 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	}
 	m := fm.Match
 	m.Normalize()
+	if !m.Mask.IsZero(flow.RecircID) || !m.Mask.IsZero(flow.DPHash) {
+		return fmt.Errorf("flow mod: recirc_id and dp_hash are the switch's own: %w", openflow.BadPermission)
+	}
 	old := c.find(&m, int(fm.Priority))
 	now := t.clock.Now()
 	if old != nil {

@@ -149,9 +149,9 @@ func TestClassifierAgainstScan(t *testing.T) {
 					for range 8 {
 						o := mutate(random, &k, &wc)
 						checkRule(t, got, model.best(&o))
-						var again flow.Mask
-						if tables.Lookup(3, &o, &again) != got || again != wc {
-							t.Fatal("a key that agrees in what was read takes another way")
+						var ignored flow.Mask
+						if tables.Lookup(3, &o, &ignored) != got {
+							t.Fatal("a key that agrees in what was read finds another rule")
 						}
 					}
 				}

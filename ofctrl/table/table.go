@@ -135,15 +135,14 @@ func (t *Tables) addInternalRules() {
 	var m flow.Match
 	m.Set(flow.RecircID, 0)
 	t.AddInternal(Internal, 2, &m, nil)
-	for reg, actions := range map[uint64][]openflow.Action{
-		MissController: {openflow.Controller{MaxLen: 0xffff, Reason: openflow.ReasonNoMatch}},
-		MissDrop:       nil,
-		MissFragments:  nil,
-	} {
-		m := flow.Match{}
-		m.Set(flow.Reg0, reg)
+	miss := func(kind uint64, actions ...openflow.Action) {
+		var m flow.Match
+		m.Set(flow.Reg0, kind)
 		t.AddInternal(Internal, 0, &m, actions)
 	}
+	miss(MissController, openflow.Controller{MaxLen: 0xffff, Reason: openflow.ReasonNoMatch})
+	miss(MissDrop)
+	miss(MissFragments)
 }
 
 // Values of reg0 of the miss rules in table Internal.
