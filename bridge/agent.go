@@ -66,7 +66,8 @@ type Agent struct {
 	translator *pipeline.Translator
 	engine     *datapath.Engine
 	// portRefs says whose a datapath port is; replaced whole.
-	portRefs atomic.Pointer[map[odp.Port]portRef]
+	portRefs     atomic.Pointer[map[odp.Port]portRef]
+	portsVersion version
 
 	// The main loop owns what follows.
 	bridges map[string]*Bridge
@@ -77,7 +78,10 @@ type Agent struct {
 	calls   chan func()
 	writes  chan *ovsdb.Status
 	done    chan struct{}
-	cleanup bool
+	cleanup bool            // remove everything at the end
+	leaving bool            // Exit was called
+	curCfg  *int            // the last cur_cfg reported
+	ctx     context.Context // ends with Run: for calls from connections
 }
 
 type portRef struct {
@@ -101,7 +105,7 @@ func New(o Options) (*Agent, error) {
 		a.adopted[p.Name] = p.Number
 	}
 	a.translator = pipeline.New(pipeline.Options{
-		Lookup: a.lookup, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
+		Lookup: a.lookup, Ports: &a.portsVersion, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
 	})
 	a.engine, err = datapath.NewEngine(datapath.EngineOptions{
 		Datapath: o.Datapath, Translator: a.translator, Clock: o.Clock, Mono: o.Mono, Count: o.Count,
@@ -125,6 +129,7 @@ func (a *Agent) lookup(no odp.Port) (pipeline.Bridge, *pipeline.Port) {
 // unless the exit was asked to clean up.
 func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	a.ctx = ctx
 	events, err := a.o.Devices.Watch(ctx)
 	if err != nil {
 		cancel()
@@ -150,7 +155,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			return ctx.Err()
 		case f := <-a.calls:
 			f()
-			if a.exiting() {
+			if a.leaving {
 				return nil
 			}
 		case s := <-a.o.Database.Snapshots():
@@ -181,13 +186,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 }
 
-func (a *Agent) exiting() bool {
-	select {
-	case <-a.done:
-		return true
-	default:
-		return false
-	}
+// Exit ends Run in an orderly way. With cleanup, bridges and their devices are removed.
+func (a *Agent) Exit(cleanup bool) {
+	a.do(context.Background(), func() { a.cleanup, a.leaving = cleanup, true })
 }
 
 // do runs f in the main loop and waits for it; false when the loop has ended.

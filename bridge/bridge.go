@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"net"
 	"sync/atomic"
 
@@ -28,17 +29,21 @@ type Bridge struct {
 	numbers    *ofports
 	lastBundle bundleID
 	mac        net.HardwareAddr
+	warned     map[string]string                 // configuration errors that were logged, by key
+	told       map[openflow.PortNo]openflow.Port // ports as controllers know them
 
 	// Shared with translations and controllers' connections.
 	macs    *mac.Table[bundleID]
 	tables  *table.Tables
 	sw      *ofctrl.Switch
+	ctx     context.Context // of the switch: ends before stop waits, so that calls into the main loop return
 	stop    func()
 	dpid    atomic.Uint64
 	view    atomic.Pointer[view] // written under Agent.mu
 	version version
 	frag    atomic.Uint32
-	configs *portConfigs
+	configs portConfigs
+	descs   portDescs
 }
 
 // Name implements pipeline.Bridge.

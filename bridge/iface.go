@@ -95,14 +95,14 @@ func (i *iface) open() error {
 	}
 	no, err := a.o.Datapath.PortAdd(datapath.PortSpec{Name: i.name, Kind: kind, Ifindex: info.Ifindex, Type: i.typ, Number: want})
 	if err != nil {
-		i.closeDevice()
+		i.abandonDevice()
 		return fmt.Errorf("could not add network device %s to ofproto (%s)", i.name, netdev.Strerror(err))
 	}
 	a.count("dpif_port_add", 1)
 	i.odp, i.info, i.gone = no, info, false
 	if !i.number() {
 		i.releaseDatapath()
-		i.closeDevice()
+		i.abandonDevice()
 		return fmt.Errorf("could not add network device %s to ofproto (no free OpenFlow port number)", i.name)
 	}
 	return nil
@@ -167,6 +167,16 @@ func (i *iface) vanished() {
 	i.info = netdev.Info{Name: i.name, MAC: i.info.MAC, MTU: i.info.MTU}
 }
 
+// abandonDevice gives back a device that could not be used: what we changed or made is undone.
+func (i *iface) abandonDevice() {
+	if i.dev != nil {
+		if err := i.dev.Release(); err != nil {
+			i.bridge.log.Warnf("failed to release network device %s: %v", i.name, err)
+		}
+		i.dev = nil
+	}
+}
+
 func (i *iface) closeDevice() {
 	if i.dev != nil {
 		i.dev.Close()
@@ -188,12 +198,7 @@ func (i *iface) releaseDatapath() {
 // remove gives the interface up: datapath port, device (a tap that we made is deleted), number.
 func (i *iface) remove() {
 	i.releaseDatapath()
-	if i.dev != nil {
-		if err := i.dev.Release(); err != nil {
-			i.bridge.log.Warnf("failed to release network device %s: %v", i.name, err)
-		}
-		i.dev = nil
-	}
+	i.abandonDevice()
 	i.dropNumber()
 }
 

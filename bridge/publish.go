@@ -31,7 +31,10 @@ func (a *Agent) publish() {
 		}
 	}
 	a.mu.Lock()
-	a.portRefs.Store(&refs)
+	if !maps.Equal(*a.portRefs.Load(), refs) {
+		a.portRefs.Store(&refs)
+		a.portsVersion.n.Add(1)
+	}
 	for b, v := range views {
 		if b.view.Load() != v {
 			b.view.Store(v)
@@ -158,7 +161,7 @@ func (b *Bridge) tellControllers() {
 	}
 	old := b.told
 	b.told = now
-	b.ports10.Store(&now)
+	b.descs.Store(&now)
 	if old == nil {
 		return
 	}

@@ -1,0 +1,159 @@
+package bridge
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+	"github.com/ovs-bpf/ovs-bpf/ovsdb"
+)
+
+// newBridge makes a bridge without ports, with its OpenFlow switch running.
+func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
+	b := &Bridge{
+		agent: a, name: row.Name, log: a.log, row: row,
+		ports: map[string]*port{}, ifaces: map[string]*iface{}, numbers: newOFPorts(),
+		macs:   mac.New[bundleID](a.o.Clock),
+		tables: table.New(table.Options{Clock: a.o.Clock, Mu: &a.mu}),
+		warned: map[string]string{},
+	}
+	b.configs.bits = map[openflow.PortNo]uint32{}
+	b.view.Store(&view{})
+	b.sw = ofctrl.New(ofctrl.Options{
+		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
+		AnySocketPath: a.o.AnyControllerPath, Count: a.count,
+	})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
+	b.ctx = ctx
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		if err := b.sw.Run(ctx); err != nil && ctx.Err() == nil {
+			b.log.Errorf("bridge %s: OpenFlow switch: %v", b.name, err)
+		}
+	}()
+	b.stop = func() {
+		cancel()
+		<-finished
+	}
+	b.log.Infof("bridge %s: created", b.name)
+	return b
+}
+
+// destroy removes a bridge with everything that it made.
+func (b *Bridge) destroy() {
+	for _, i := range b.sortedIfaces() {
+		i.remove()
+	}
+	b.ifaces = map[string]*iface{}
+	b.halt(false)
+	b.log.Infof("bridge %s: deleted", b.name)
+}
+
+// halt stops the bridge's OpenFlow switch; with cleanup its devices and datapath ports are removed, otherwise
+// they stay for the next run.
+func (b *Bridge) halt(cleanup bool) {
+	if cleanup {
+		for _, i := range b.sortedIfaces() {
+			i.remove()
+		}
+	}
+	b.stop()
+}
+
+// failMode is Bridge.fail_mode with its default.
+func (b *Bridge) failMode() string {
+	if b.row.FailMode == "secure" {
+		return "secure"
+	}
+	return "standalone"
+}
+
+// versions are the values of Bridge.protocols.
+var versions = map[string]openflow.Version{
+	"OpenFlow10": openflow.V10, "OpenFlow11": openflow.V11, "OpenFlow12": openflow.V12,
+	"OpenFlow13": openflow.V13, "OpenFlow14": openflow.V14, "OpenFlow15": openflow.V15,
+}
+
+// protocols is the bitmap of versions that a bridge may speak: all by default.
+func protocols(names []string) uint32 {
+	var bits uint32
+	for _, n := range names {
+		if v, ok := versions[n]; ok {
+			bits |= 1 << v
+		}
+	}
+	if bits == 0 {
+		for _, v := range versions {
+			bits |= 1 << v
+		}
+	}
+	return bits
+}
+
+// configureSwitch gives the OpenFlow switch its part of the configuration.
+func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
+	b.sw.SetProtocols(protocols(b.row.Protocols))
+	b.sw.SetFailMode(b.failMode() == "secure")
+	b.sw.SetDescription(b.row.OtherConfig["dp-desc"], b.row.OtherConfig["dp-sn"])
+	keep := map[openflow.PortNo]bool{}
+	for _, i := range b.ifaces {
+		keep[i.ofport] = true
+	}
+	b.configs.forget(keep)
+	if strings.EqualFold(s.OtherConfig["flow-restore-wait"], "true") {
+		// Controllers are held back until the flows have been restored.
+		b.sw.SetControllers(nil)
+		return
+	}
+	var list []ofctrl.ControllerConfig
+	for _, c := range b.row.Controllers {
+		list = append(list, ofctrl.ControllerConfig{
+			Target: b.target(c.Target), MaxBackoff: c.MaxBackoff, InactivityProbe: c.InactivityProbe,
+		})
+	}
+	b.sw.SetControllers(list)
+}
+
+// target makes a relative unix socket name one in the run directory.
+func (b *Bridge) target(t string) string {
+	for _, scheme := range []string{"unix:", "punix:"} {
+		if path, ok := strings.CutPrefix(t, scheme); ok && !filepath.IsAbs(path) {
+			return scheme + filepath.Join(b.agent.o.RunDir, path)
+		}
+	}
+	return t
+}
+
+// controllerStatus adds the state of a bridge's controllers.
+func (b *Bridge) controllerStatus(st *ovsdb.Status) {
+	byTarget := map[string]ofctrl.ControllerStatus{}
+	for _, c := range b.sw.Status() {
+		byTarget[c.Target] = c
+	}
+	for _, row := range b.row.Controllers {
+		c, ok := byTarget[b.target(row.Target)]
+		if !ok {
+			continue
+		}
+		st.Controllers[row.UUID] = ovsdb.ControllerStatus{IsConnected: c.Connected, Role: c.Role, Status: c.Status}
+	}
+}
+
+// Memory adds the amounts of memory/show.
+func (a *Agent) Memory(add func(name string, n uint64)) {
+	a.do(a.ctx, func() {
+		ports, rules := 0, 0
+		for _, b := range a.bridges {
+			ports += len(b.ifaces)
+			rules += b.tables.Total()
+		}
+		add("ports", uint64(ports))
+		add("rules", uint64(rules))
+	})
+	add("udpif keys", uint64(a.engine.FlowCount()))
+}

@@ -1,0 +1,301 @@
+package datapath
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+)
+
+// Registrar takes commands; *unixctl.Server is one.
+type Registrar interface {
+	Register(name, usage string, minArgs, maxArgs int, h func(ctx context.Context, args []string, reply func(text string, err error)))
+}
+
+// RegisterCommands adds dpctl/*, upcall/*, revalidator/* and the JSON sources of ovs-bpfctl. name and number
+// translate between port numbers and device names.
+func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, number odp.NameFunc) {
+	sync := func(f func(args []string) (string, error)) func(context.Context, []string, func(string, error)) {
+		return func(_ context.Context, args []string, reply func(string, error)) { reply(f(args)) }
+	}
+	r.Register("dpctl/show", "[-s] [dp...]", 0, 16, sync(e.dpctlShow))
+	r.Register("dpctl/dump-dps", "", 0, 1, sync(func([]string) (string, error) { return e.dpName() + "\n", nil }))
+	r.Register("dpctl/dump-flows", "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]", 0, 6, sync(func(args []string) (string, error) {
+		options, args := cutOptions(args)
+		for _, a := range args {
+			switch {
+			case strings.HasPrefix(a, "filter="):
+				return "", fmt.Errorf("dump-flows: filter= is not supported by this datapath")
+			case a == "type=all" || a == "type=ovs" || strings.HasPrefix(a, "pmd="):
+			case strings.HasPrefix(a, "type="):
+				return "", nil // no flow is offloaded
+			default:
+				if err := e.checkDP(a); err != nil {
+					return "", err
+				}
+			}
+		}
+		return e.DumpFlows(options, name, nil, false)
+	}))
+	r.Register("dpctl/del-flows", "[dp] [file]", 0, 2, sync(func(args []string) (string, error) {
+		if len(args) > 0 {
+			if err := e.checkDP(args[0]); err != nil {
+				return "", err
+			}
+		}
+		e.Purge()
+		return "", nil
+	}))
+	r.Register("dpctl/get-flow", "[dp] ufid", 1, 2, sync(func(args []string) (string, error) { return e.getFlow(args[len(args)-1], name) }))
+	r.Register("upcall/show", "", 0, 0, sync(e.upcallShow))
+	r.Register("upcall/set-flow-limit", "flow-limit-number", 1, 1, sync(e.setFlowLimit))
+	r.Register("revalidator/wait", "", 0, 0, func(ctx context.Context, _ []string, reply func(string, error)) {
+		// Off the connection's goroutine: a pass takes as long as it takes.
+		go func() { reply("", e.Revalidate(ctx)) }()
+	})
+	r.Register("revalidator/purge", "", 0, 0, sync(func([]string) (string, error) { e.Purge(); return "", nil }))
+	r.Register("bpf/flows", "", 0, 0, sync(func([]string) (string, error) { return e.flowsJSON(name) }))
+	r.Register("bpf/drops", "", 0, 0, sync(func([]string) (string, error) { return e.dropsJSON(name) }))
+}
+
+func (e *Engine) dpName() string { return e.dp.Type() + "@" + e.dp.Name() }
+
+// checkDP says why a name is not this datapath's: "name" or "type@name".
+func (e *Engine) checkDP(name string) error {
+	if name == e.dpName() || name == e.dp.Name() {
+		return nil
+	}
+	return fmt.Errorf("opening datapath %s failed (No such device): the datapath is %s", name, e.dpName())
+}
+
+// cutOptions takes the words that start with a dash off.
+func cutOptions(args []string) (options, rest []string) {
+	for _, a := range args {
+		if strings.HasPrefix(a, "-") {
+			options = append(options, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	return options, rest
+}
+
+func (e *Engine) dpctlShow(args []string) (string, error) {
+	options, dps := cutOptions(args)
+	for _, d := range dps {
+		if err := e.checkDP(d); err != nil {
+			return "", err
+		}
+	}
+	st, err := e.dp.Stats()
+	if err != nil {
+		return "", err
+	}
+	ports, err := e.dp.Ports()
+	if err != nil {
+		return "", err
+	}
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s:\n", e.dpName())
+	fmt.Fprintf(&s, "  lookups: hit:%d missed:%d lost:%d\n", st.Hit, st.Missed, st.Lost)
+	fmt.Fprintf(&s, "  flows: %d\n", st.Flows)
+	total := st.Hit + st.Missed
+	ratio := func(n uint64, scale float64) float64 {
+		if total == 0 {
+			return 0
+		}
+		return scale * float64(n) / float64(total)
+	}
+	fmt.Fprintf(&s, "  masks: hit:%d total:%d hit/pkt:%.2f\n", st.MaskHit, st.Masks, ratio(st.MaskHit, 1))
+	fmt.Fprintf(&s, "  cache: hit:%d hit-rate:%.2f%%\n", st.CacheHit, ratio(st.CacheHit, 100))
+	slices.SortFunc(ports, func(a, b PortInfo) int { return cmp.Compare(a.Number, b.Number) })
+	for _, p := range ports {
+		fmt.Fprintf(&s, "  port %d: %s", p.Number, p.Name)
+		if p.Type != "" && p.Type != "system" {
+			fmt.Fprintf(&s, " (%s)", p.Type)
+		}
+		s.WriteByte('\n')
+		if slices.Contains(options, "-s") || slices.Contains(options, "--statistics") {
+			fmt.Fprintf(&s, "    RX packets:%d errors:? dropped:%d overruns:? frame:?\n", p.Stats.RxPackets, p.Stats.RxDropped)
+			fmt.Fprintf(&s, "    TX packets:%d errors:? dropped:%d aborted:? carrier:?\n", p.Stats.TxPackets, p.Stats.TxDropped)
+			s.WriteString("    collisions:?\n")
+			fmt.Fprintf(&s, "    RX bytes:%s  TX bytes:%s\n", humanBytes(p.Stats.RxBytes), humanBytes(p.Stats.TxBytes))
+		}
+	}
+	return s.String(), nil
+}
+
+// humanBytes is the number, and from 1 KiB on a rounded form behind it.
+func humanBytes(n uint64) string {
+	v := float64(n)
+	for _, unit := range []string{"", " KiB", " MiB", " GiB", " TiB"} {
+		if v < 1024 || unit == " TiB" {
+			if unit == "" {
+				return strconv.FormatUint(n, 10)
+			}
+			return fmt.Sprintf("%d (%.1f%s)", n, v, unit)
+		}
+		v /= 1024
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// used is the time since a flow's last packet, negative for never.
+func (e *Engine) used(st FlowStats) time.Duration {
+	if st.Used == 0 || st.Packets == 0 {
+		return -1
+	}
+	return max(0, time.Duration(e.mono()-st.Used))
+}
+
+// DumpFlows writes the megaflows as dpctl/dump-flows does, or as dpif/dump-flows (dpif). Options are -m,
+// --names and --no-names; only flows whose input port want accepts, all when it is nil.
+func (e *Engine) DumpFlows(options []string, name func(odp.Port) string, want func(odp.Port) bool, dpif bool) (string, error) {
+	verbose, names := false, false
+	for _, o := range options {
+		switch o {
+		case "-m", "--more":
+			verbose = true
+		case "--names":
+			names = true
+		case "--no-names":
+			names = false
+		default:
+			return "", fmt.Errorf("dump-flows: unknown option %q: -m, --names, --no-names", o)
+		}
+	}
+	if verbose && !slices.Contains(options, "--no-names") {
+		names = true // as OVS does
+	}
+	o := odp.TextOptions{Verbose: verbose}
+	if names {
+		o.PortName = name
+	}
+	var s strings.Builder
+	if !dpif {
+		s.WriteString("flow-dump from the main thread:\n")
+	}
+	err := e.dp.FlowDump(func(_ FlowRef, f *Flow, st FlowStats) bool {
+		if want != nil && !want(odp.Port(f.Match.Key.Get(flow.InPort))) {
+			return true
+		}
+		t := odp.FlowText{Match: &f.Match, Actions: f.Actions, Packets: st.Packets, Bytes: st.Bytes, Used: e.used(st), TCPFlags: st.TCPFlags}
+		if verbose {
+			id := odp.UFID(&f.Match)
+			t.UFID, t.UFIDEnd = &id, ", "
+			if dpif {
+				t.UFIDEnd = " "
+			} else {
+				t.Layer = "ovs"
+			}
+		}
+		s.WriteString(odp.FormatFlow(&t, o))
+		s.WriteByte('\n')
+		return true
+	})
+	return s.String(), err
+}
+
+func (e *Engine) getFlow(ufid string, name func(odp.Port) string) (string, error) {
+	id, err := odp.ParseUFID(ufid)
+	if err != nil {
+		return "", err
+	}
+	text := ""
+	err = e.dp.FlowDump(func(_ FlowRef, f *Flow, st FlowStats) bool {
+		if odp.UFID(&f.Match) != id {
+			return true
+		}
+		text = odp.FormatFlow(&odp.FlowText{Match: &f.Match, Actions: f.Actions, Packets: st.Packets, Bytes: st.Bytes,
+			Used: e.used(st), TCPFlags: st.TCPFlags}, odp.TextOptions{PortName: name}) + "\n"
+		return false
+	})
+	if err == nil && text == "" {
+		err = fmt.Errorf("getting flow: %w", ErrNoSuchFlow)
+	}
+	return text, err
+}
+
+func (e *Engine) upcallShow([]string) (string, error) {
+	st := e.Stats()
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s:\n", e.dpName())
+	fmt.Fprintf(&s, "  flows         : (current %d) (avg %d) (max %d) (limit %d)\n", st.Flows, st.AvgFlows, st.MaxFlows, st.Limit)
+	fmt.Fprintf(&s, "  dump duration : %dms\n", max(st.DumpDuration.Milliseconds(), 1))
+	fmt.Fprintf(&s, "  ufid enabled : true\n\n")
+	fmt.Fprintf(&s, "  0: (keys %d)\n", st.Flows)
+	return s.String(), nil
+}
+
+func (e *Engine) setFlowLimit(args []string) (string, error) {
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 0 {
+		return "", fmt.Errorf("flow limit %q is not a number of flows", args[0])
+	}
+	e.SetFlowLimit(n)
+	return fmt.Sprintf("set flow_limit to %d\n", n), nil
+}
+
+func (e *Engine) flowsJSON(name func(odp.Port) string) (string, error) {
+	type megaflowJSON struct {
+		UFID    string `json:"ufid"`
+		Flow    string `json:"flow"`
+		Actions string `json:"actions"`
+		Packets uint64 `json:"packets"`
+		Bytes   uint64 `json:"bytes"`
+		UsedMS  int64  `json:"used_ms"`
+	}
+	list := []megaflowJSON{}
+	err := e.dp.FlowDump(func(_ FlowRef, f *Flow, st FlowStats) bool {
+		used := int64(-1)
+		if u := e.used(st); u >= 0 {
+			used = u.Milliseconds()
+		}
+		list = append(list, megaflowJSON{
+			UFID:    strings.TrimPrefix(odp.FormatUFID(odp.UFID(&f.Match)), "ufid:"),
+			Flow:    odp.FormatKey(&f.Match.Key, &f.Match.Mask, odp.TextOptions{PortName: name}),
+			Actions: odp.FormatActions(f.Actions, name),
+			Packets: st.Packets, Bytes: st.Bytes, UsedMS: used,
+		})
+		return true
+	})
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(list)
+	return string(text), err
+}
+
+func (e *Engine) dropsJSON(name func(odp.Port) string) (string, error) {
+	type dropJSON struct {
+		Reason  string `json:"reason"`
+		Port    string `json:"port"`
+		Packets uint64 `json:"packets"`
+	}
+	drops, err := e.dp.Drops()
+	if err != nil {
+		return "", err
+	}
+	list := []dropJSON{}
+	for _, d := range drops {
+		if d.Packets == 0 {
+			continue
+		}
+		port := ""
+		if d.Port != odp.PortNone {
+			if port = name(d.Port); port == "" {
+				port = fmt.Sprintf("port %d", d.Port)
+			}
+		}
+		list = append(list, dropJSON{d.Reason, port, d.Packets})
+	}
+	text, err := json.Marshal(list)
+	return string(text), err
+}
