@@ -8,25 +8,29 @@ import (
 // FormatActions writes actions in the form of ovs-actions(7); "drop" is an empty list. names
 // returns a port's name, "" to write its number; it may be nil.
 func FormatActions(actions []Action, names func(Port) string) string {
+	return actionsText(actions, &TextOptions{PortName: names})
+}
+
+func actionsText(actions []Action, o *TextOptions) string {
 	if len(actions) == 0 {
 		return "drop"
 	}
 	parts := make([]string, len(actions))
-	o := TextOptions{PortName: names}
 	for i, a := range actions {
-		parts[i] = actionText(a, &o)
+		parts[i] = actionText(a, o)
 	}
 	return strings.Join(parts, ",")
 }
 
 func actionText(a Action, o *TextOptions) string {
-	list := func(l []Action) string { return FormatActions(l, o.PortName) }
+	list := func(l []Action) string { return actionsText(l, o) }
 	switch a := a.(type) {
 	case Output:
 		return o.port(a.Port)
 	case Userspace:
 		return userspaceText(&a)
 	case Set:
+		a.IPv6 = a.IPv6 || o.ipv6
 		return "set(" + setText(&a) + ")"
 	case PushVLAN:
 		s := ""

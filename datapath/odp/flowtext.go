@@ -79,7 +79,8 @@ func FormatFlow(f *FlowText, o TextOptions) string {
 	if f.Layer != "" {
 		b.WriteString(", dp:" + f.Layer)
 	}
-	b.WriteString(", actions:" + FormatActions(f.Actions, o.PortName))
+	o.ipv6 = f.Match.Key.Get(flow.EthType) == ethIPv6
+	b.WriteString(", actions:" + actionsText(f.Actions, &o))
 	return b.String()
 }
 

@@ -30,6 +30,8 @@ type TextOptions struct {
 	Verbose bool
 	// PortName returns a port's name, "" to write its number; may be nil.
 	PortName func(Port) string
+	// ipv6 says that actions are for IPv6 packets.
+	ipv6 bool
 }
 
 // NameFunc returns the number of the port with a name.

@@ -138,6 +138,10 @@ func TestFlowText(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	id := UFID(&m)
+	ttl := Set{Fields: []FieldSet{{Field: flow.NwTTL, Value: []byte{3}}}}
+	if got := FormatFlow(&FlowText{Match: &m, Actions: []Action{Clone{[]Action{ttl}}}}, TextOptions{}); !strings.HasSuffix(got, "actions:clone(set(ipv6(hlimit=3)))") {
+		t.Error(got)
+	}
 	f = FlowText{Match: &m, Used: -1, UFID: &id, UFIDEnd: ", ", Layer: "bpf"}
 	got := FormatFlow(&f, TextOptions{})
 	want = FormatUFID(id) + ", " + keyTexts[0] + ", packets:0, bytes:0, used:never, dp:bpf, actions:drop"

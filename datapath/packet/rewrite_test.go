@@ -154,6 +154,31 @@ func TestCommitMalformed(t *testing.T) {
 		if len(p.Data) != n {
 			t.Fatal("length changed")
 		}
+		// The same for everything that moves headers, in any order.
+		p.GSO = packet.GSO{Type: uint8(r.IntN(6)), Size: uint16(r.IntN(100)), NeedsCsum: r.IntN(2) == 0,
+			CsumStart: uint16(r.IntN(100)), CsumOffset: uint16(r.IntN(20))}
+		for range 4 {
+			switch r.IntN(8) {
+			case 0:
+				packet.PushVLAN(p, &key, packet.EthTypeVLAN, 5)
+			case 1:
+				packet.PopVLAN(p, &key)
+			case 2:
+				packet.PushMPLS(p, &key, 5, packet.EthTypeMPLS)
+			case 3:
+				packet.PopMPLS(p, &key, packet.EthTypeIPv4)
+			case 4:
+				packet.PushEth(p, &key, [6]byte{}, [6]byte{})
+			case 5:
+				packet.PopEth(p, &key)
+			case 6:
+				p.Truncate(r.IntN(100))
+			case 7:
+				p.MaxLen()
+			}
+		}
+		p.Segment()
+		p.FinishChecksum()
 	}
 }
 
