@@ -6,7 +6,7 @@
 #include "output.h"
 #include "set.h"
 
-#define ACTIONS_TURN 12 /* actions, jumps counted, until the program enters itself again */
+#define ACTIONS_TURN 8 /* actions, jumps counted, until the program enters itself again */
 
 /* dp_hash: of the addresses, protocol and ports; symmetric: the same in both directions. */
 static __always_inline __u32 l4_hash(const union ctx *c, int symmetric, __u32 basis)
@@ -76,6 +76,10 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			block = a.c;
 			pc = 0;
 			continue;
+		case ACT_HASH:
+			c->key.dp_hash = bpf_htonl(l4_hash(c, a.a, a.c));
+			c->s.meta = 1;
+			break;
 		case ACT_SET_ETH:
 			err = set_eth(skb, b, pc);
 			words = 5;
@@ -118,19 +122,20 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			break;
 		case ACT_PUSH_VLAN:
 			err = push_vlan(skb, c, a.b, a.c);
+			c->s.changed = 1;
 			break;
 		case ACT_POP_VLAN:
 			err = pop_vlan(skb, c);
-			break;
-		case ACT_HASH:
-			c->key.dp_hash = bpf_htonl(l4_hash(c, a.a, a.c));
-			c->s.meta = 1;
+			c->s.changed = 1;
 			break;
 		default:
 			err = -1;
 		}
 		if (err)
 			return drop(c, DROP_ACTION);
+		/* All that have data words change the packet. */
+		if (words > 1)
+			c->s.changed = 1;
 		pc += words;
 	}
 	c->s.block = block;

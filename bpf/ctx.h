@@ -26,6 +26,7 @@ struct ctx_state {
 	__u32 recircs;
 	__u32 kind; /* upcall: kind and cookie */
 	__u32 cookie;
+	__u32 changed;   /* the packet is not what the key says */
 	__u32 last;      /* upcall: nothing follows */
 	__u32 injected;  /* has its actions already */
 	__u32 sent;      /* copies that went somewhere */

@@ -33,8 +33,7 @@ static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_
 	c->s.in_port = in_port;
 	c->key.in_port = bpf_htonl(in_port);
 	c->key.recirc_id = bpf_htonl(recirc_id);
-	c->key.skb_priority = bpf_htonl(skb->priority);
-	c->key.pkt_mark = bpf_htonl(skb->mark);
+	parse_metadata(skb, c);
 	if (c->s.meta | dp_hash) {
 		c->key.dp_hash = bpf_htonl(dp_hash);
 		c->s.meta = dp_hash != 0;
@@ -138,8 +137,7 @@ int again(struct __sk_buff *skb)
 		len = PULL_MAX;
 	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
 		return drop(c, DROP_PULL);
-	c->key.skb_priority = bpf_htonl(skb->priority);
-	c->key.pkt_mark = bpf_htonl(skb->mark);
+	parse_metadata(skb, c);
 	r = parse(skb, c);
 	if (r != PARSE_OK)
 		return drop(c, DROP_HEADERS);
@@ -169,6 +167,11 @@ int upcall(struct __sk_buff *skb)
 
 	if (!c)
 		return TC_ACT_SHOT;
+	if (c->s.changed) {
+		parse_metadata(skb, c);
+		if (parse(skb, c) == PARSE_PULL)
+			return drop(c, DROP_PULL);
+	}
 	err = send_up(skb, c);
 	if (err) {
 		struct totals *t = bpf_map_lookup_elem(&total, &zero);

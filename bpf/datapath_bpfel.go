@@ -156,6 +156,7 @@ type DatapathCtxState struct {
 	Recircs  uint32
 	Kind     uint32
 	Cookie   uint32
+	Changed  uint32
 	Last     uint32
 	Injected uint32
 	Sent     uint32
@@ -163,7 +164,6 @@ type DatapathCtxState struct {
 	Meta     uint32
 	OutPort  uint32
 	Reason   uint32
-	_        [4]byte
 }
 
 type DatapathDpConfig struct {

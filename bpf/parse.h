@@ -393,6 +393,13 @@ static __always_inline int parse_mpls(struct cursor *cur, union ctx *c)
 	return PARSE_OK;
 }
 
+/* Metadata that actions can change. */
+static __always_inline void parse_metadata(struct __sk_buff *skb, union ctx *c)
+{
+	c->key.skb_priority = bpf_htonl(skb->priority);
+	c->key.pkt_mark = bpf_htonl(skb->mark);
+}
+
 /* Writes all words of the key but the metadata. */
 static __always_inline int parse(struct __sk_buff *skb, union ctx *c)
 {
@@ -419,7 +426,7 @@ static __always_inline int parse(struct __sk_buff *skb, union ctx *c)
 		c->w[KW_MPLS_LSE0] = c->w[KW_MPLS_LSE2] = 0;
 		c->s.dirty = 0;
 	}
-	c->s.l3 = c->s.l4 = c->s.nw_proto = c->s.routed = 0;
+	c->s.l3 = c->s.l4 = c->s.nw_proto = c->s.routed = c->s.changed = 0;
 
 	eth = HEADER(&cur, 14);
 	__builtin_memcpy(k->eth_dst, eth, 6);

@@ -105,19 +105,22 @@ static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 			goto fail;
 		off += CHUNK_BIG;
 	}
-	for (int i = 0; i < CHUNKS_SMALL; i++) {
-		__u32 n = len - off;
+	if (off < len) {
+		/* The odd bytes, then whole pieces. Written so that all verifiers see 1 to CHUNK_SMALL. */
+		__u32 n = ((len - off - 1) & (CHUNK_SMALL - 1)) + 1;
 
-		if (off >= len)
-			break;
-		if (n > CHUNK_SMALL)
-			n = CHUNK_SMALL;
 		to = bpf_dynptr_data(&rec, sizeof(*u) + off, CHUNK_SMALL);
-		/* The compiler knows that n is not 0, the verifier wants to see it. */
-		barrier_var(n);
-		if (!to || !n || n > CHUNK_SMALL || bpf_skb_load_bytes(skb, off, to, n))
+		if (!to || bpf_skb_load_bytes(skb, off, to, n))
 			goto fail;
 		off += n;
+	}
+	for (int i = 0; i < CHUNKS_SMALL; i++) {
+		if (off >= len)
+			break;
+		to = bpf_dynptr_data(&rec, sizeof(*u) + off, CHUNK_SMALL);
+		if (!to || bpf_skb_load_bytes(skb, off, to, CHUNK_SMALL))
+			goto fail;
+		off += CHUNK_SMALL;
 	}
 	bpf_ringbuf_submit_dynptr(&rec, 0);
 	return 0;

@@ -106,7 +106,7 @@ func compile(actions []odp.Action, ethType uint16) (words, error) {
 			return nil, err
 		}
 	}
-	if n := len(actions); n == 0 || !ends(actions[n-1]) {
+	if n := len(actions); n == 0 || !sends(actions[n-1]) {
 		a.emit(true, actWord(opEnd, 0, 0, 0))
 	}
 	if len(a.out) > maxBlocks {
@@ -118,7 +118,7 @@ func compile(actions []odp.Action, ethType uint16) (words, error) {
 // flatten puts the actions of clones that change nothing, or that nothing follows, in the list.
 func flatten(in, out []odp.Action) []odp.Action {
 	for i, act := range in {
-		if c, ok := asClone(act); ok && (i == len(in)-1 || pure(c.Actions)) {
+		if c, ok := act.(odp.Clone); ok && (i == len(in)-1 || pure(c.Actions)) {
 			out = flatten(c.Actions, out)
 			continue
 		}
@@ -127,20 +127,10 @@ func flatten(in, out []odp.Action) []odp.Action {
 	return out
 }
 
-func asClone(act odp.Action) (odp.Clone, bool) {
-	switch c := act.(type) {
-	case odp.Clone:
-		return c, true
-	case *odp.Clone:
-		return *c, true
-	}
-	return odp.Clone{}, false
-}
-
 func pure(actions []odp.Action) bool {
 	for _, act := range actions {
 		switch act.(type) {
-		case odp.Output, odp.Userspace, *odp.Output, *odp.Userspace:
+		case odp.Output, odp.Userspace:
 		default:
 			return false
 		}
@@ -150,14 +140,11 @@ func pure(actions []odp.Action) bool {
 
 func sends(act odp.Action) bool {
 	switch act.(type) {
-	case odp.Output, odp.Userspace, odp.Recirc, odp.Drop, *odp.Output, *odp.Userspace, *odp.Recirc, *odp.Drop:
+	case odp.Output, odp.Userspace, odp.Recirc, odp.Drop:
 		return true
 	}
 	return false
 }
-
-// ends reports whether the word of an action that is last says so itself.
-func ends(act odp.Action) bool { return sends(act) }
 
 func (a *assembler) action(act odp.Action, last bool) error {
 	op := func(op uint8) uint8 {
@@ -169,37 +156,23 @@ func (a *assembler) action(act odp.Action, last bool) error {
 	switch act := act.(type) {
 	case odp.Set:
 		return a.set(act)
-	case *odp.Set:
-		return a.set(*act)
 	case odp.Hash:
 		return a.flush(func() { a.emit(false, actWord(opHash, b2u(act.SymL4), 0, act.Basis)) })
-	case *odp.Hash:
-		return a.action(*act, last)
 	case odp.Output:
 		return a.flush(func() { a.emit(last, actWord(op(opOutput), 0, 0, uint32(act.Port))) })
-	case *odp.Output:
-		return a.action(*act, last)
 	case odp.Userspace:
 		return a.flush(func() { a.emit(last, actWord(op(opUserspace), uint8(act.Kind), 0, act.Cookie)) })
-	case *odp.Userspace:
-		return a.action(*act, last)
 	case odp.PushVLAN:
 		return a.flush(func() { a.emit(false, actWord(opPushVLAN, 0, act.TCI, uint32(act.TPID))) })
-	case *odp.PushVLAN:
-		return a.action(*act, last)
-	case odp.PopVLAN, *odp.PopVLAN:
+	case odp.PopVLAN:
 		return a.flush(func() { a.emit(false, actWord(opPopVLAN, 0, 0, 0)) })
 	case odp.Recirc:
 		if !last {
 			return fmt.Errorf("recirculation of a copy: %w", datapath.ErrUnsupported)
 		}
 		return a.flush(func() { a.emit(true, actWord(opRecirc, 0, 0, act.ID)) })
-	case *odp.Recirc:
-		return a.action(*act, last)
 	case odp.Drop:
 		return a.flush(func() { a.emit(last, actWord(opDrop, uint8(act.Reason), 0, 0)) })
-	case *odp.Drop:
-		return a.action(*act, last)
 	}
 	return fmt.Errorf("action %T: %w", act, datapath.ErrUnsupported)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,6 +120,32 @@ func (l *lab) start(host string, args ...string) *exec.Cmd {
 		cmd.Wait()
 	})
 	return cmd
+}
+
+// packetSocket opens a raw socket on a host's device.
+func (l *lab) packetSocket(host string) int {
+	l.t.Helper()
+	here, err := netns.Get()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer here.Close()
+	defer netns.Set(here)
+	if err := netns.Set(l.hosts[host]); err != nil {
+		l.t.Fatal(err)
+	}
+	dev, err := net.InterfaceByName("e0")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: dev.Index}); err != nil {
+		l.t.Fatal(err)
+	}
+	return fd
 }
 
 // pins makes a pin directory on a bpffs of the test's own.
