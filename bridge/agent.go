@@ -36,6 +36,7 @@ type Database interface {
 // Options make an Agent.
 type Options struct {
 	RunDir   string
+	Version  string // of Open vSwitch that we are like, for OpenFlow's description
 	Datapath datapath.Datapath
 	// DatapathTypes are the values of Bridge.datapath_type that are served, "" always.
 	DatapathTypes []string
@@ -77,6 +78,7 @@ type Agent struct {
 	snap    *ovsdb.Snapshot
 	calls   chan func()
 	writes  chan *ovsdb.Status
+	dirty   chan struct{}
 	done    chan struct{}
 	cleanup bool            // remove everything at the end
 	leaving bool            // Exit was called
@@ -94,7 +96,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{
 		o: o, log: o.Log("bridge"), count: o.Count,
 		bridges: map[string]*Bridge{}, refused: map[string]error{}, adopted: map[string]odp.Port{},
-		calls: make(chan func()), writes: make(chan *ovsdb.Status, 1), done: make(chan struct{}),
+		calls: make(chan func()), writes: make(chan *ovsdb.Status, 1), dirty: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	a.portRefs.Store(&map[odp.Port]portRef{})
 	ports, err := o.Datapath.Ports()
@@ -174,6 +176,8 @@ func (a *Agent) Run(ctx context.Context) error {
 				return fmt.Errorf("network devices cannot be watched any more")
 			}
 			a.deviceChanged(e, events)
+		case <-a.dirty:
+			a.report(false)
 		case <-stats:
 			stats = a.o.Clock.After(a.statsEvery())
 			a.report(false)

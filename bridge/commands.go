@@ -14,6 +14,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // Registrar takes commands; *unixctl.Server is one.
@@ -218,6 +219,40 @@ func (a *Agent) ofprotoList([]string) (string, error) {
 	return s.String(), nil
 }
 
+// bridgeDumpFlows answers bridge/dump-flows: all flows, hidden ones too.
+func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
+	b, err := a.find(args[len(args)-1])
+	if err != nil {
+		return "", err
+	}
+	if len(args) == 2 && args[0] != "--offload-stats" {
+		return "", fmt.Errorf("bridge/dump-flows: unknown option %q", args[0])
+	}
+	now := a.o.Clock.Now()
+	var s strings.Builder
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	all := table.All()
+	all.Hidden = true
+	b.tables.Each(all, func(r *table.Rule) {
+		if r.Cookie != 0 {
+			fmt.Fprintf(&s, "cookie=%#x, ", r.Cookie)
+		}
+		if r.Table != 0 {
+			fmt.Fprintf(&s, "table_id=%d, ", r.Table)
+		}
+		st := r.Stats()
+		fmt.Fprintf(&s, "duration=%ds, n_packets=%d, n_bytes=%d, ", int(now.Sub(r.Created).Seconds()), st.Packets, st.Bytes)
+		m := r.Match()
+		fmt.Fprintf(&s, "priority=%d", r.Priority)
+		if text := openflow.FormatMatch(&m, nil); text != "" {
+			s.WriteString("," + text)
+		}
+		fmt.Fprintf(&s, ",actions=%s\n", openflow.FormatActions(r.Actions, nil))
+	})
+	return s.String(), nil
+}
+
 func (a *Agent) reconnect(args []string) (string, error) {
 	list, err := a.some(args)
 	if err != nil {
@@ -388,9 +423,10 @@ func (a *Agent) overview([]string) (string, error) {
 	counters := a.datapathCounters()
 	list := []bridgeJSON{}
 	for _, b := range a.sorted() {
-		j := bridgeJSON{Name: b.name, DatapathID: fmt.Sprintf("%016x", b.dpid.Load()), FailMode: b.failMode(), Rules: b.tables.Count(), Controllers: []controllerJSON{}, Ports: []portJSON{}}
-		for _, c := range b.sw.Status() {
-			j.Controllers = append(j.Controllers, controllerJSON{c.Target, c.Connected})
+		j := bridgeJSON{Name: b.name, DatapathID: fmt.Sprintf("%016x", b.dpid.Load()), FailMode: b.failMode(), Rules: b.ruleCount(), Controllers: []controllerJSON{}, Ports: []portJSON{}}
+		status := b.sw.Status()
+		for _, target := range slices.Sorted(maps.Keys(status)) {
+			j.Controllers = append(j.Controllers, controllerJSON{target, status[target].Connected})
 		}
 		for _, i := range b.sortedIfaces() {
 			p := portJSON{Name: i.name, OFPort: of16(i.ofport), Type: i.typ, VLAN: vlanText(i.port.row), Link: linkWord(i)}
@@ -412,4 +448,15 @@ func (a *Agent) overview([]string) (string, error) {
 		"flows": st.Flows, "masks": st.Masks, "flow_limit": a.engine.Stats().Limit, "bridges": list,
 	})
 	return string(text), err
+}
+
+// ruleCount is how many flows controllers see.
+func (b *Bridge) ruleCount() int {
+	b.agent.mu.RLock()
+	defer b.agent.mu.RUnlock()
+	n := 0
+	for id := range table.Visible {
+		n += b.tables.Len(uint8(id))
+	}
+	return n
 }

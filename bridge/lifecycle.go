@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl"
@@ -25,16 +26,14 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b.view.Store(&view{})
 	b.sw = ofctrl.New(ofctrl.Options{
 		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
-		AnySocketPath: a.o.AnyControllerPath, Count: a.count,
+		AnySocket: a.o.AnyControllerPath, Changed: a.statusChanged,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	b.ctx = ctx
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		if err := b.sw.Run(ctx); err != nil && ctx.Err() == nil {
-			b.log.Errorf("bridge %s: OpenFlow switch: %v", b.name, err)
-		}
+		b.sw.Run(ctx)
 	}()
 	b.stop = func() {
 		cancel()
@@ -98,8 +97,8 @@ func protocols(names []string) uint32 {
 // configureSwitch gives the OpenFlow switch its part of the configuration.
 func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 	b.sw.SetProtocols(protocols(b.row.Protocols))
-	b.sw.SetFailMode(b.failMode() == "secure")
-	b.sw.SetDescription(b.row.OtherConfig["dp-desc"], b.row.OtherConfig["dp-sn"])
+	b.sw.SetStandalone(b.failMode() == "standalone")
+	b.desc.Store(&[2]string{b.row.OtherConfig["dp-desc"], b.row.OtherConfig["dp-sn"]})
 	keep := map[openflow.PortNo]bool{}
 	for _, i := range b.ifaces {
 		keep[i.ofport] = true
@@ -112,9 +111,15 @@ func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 	}
 	var list []ofctrl.ControllerConfig
 	for _, c := range b.row.Controllers {
-		list = append(list, ofctrl.ControllerConfig{
-			Target: b.target(c.Target), MaxBackoff: c.MaxBackoff, InactivityProbe: c.InactivityProbe,
-		})
+		cc := ofctrl.ControllerConfig{Target: b.target(c.Target)}
+		if c.MaxBackoff != nil {
+			cc.MaxBackoff = time.Duration(*c.MaxBackoff) * time.Millisecond
+		}
+		if c.InactivityProbe != nil {
+			probe := time.Duration(*c.InactivityProbe) * time.Millisecond
+			cc.InactivityProbe = &probe
+		}
+		list = append(list, cc)
 	}
 	b.sw.SetControllers(list)
 }
@@ -131,10 +136,7 @@ func (b *Bridge) target(t string) string {
 
 // controllerStatus adds the state of a bridge's controllers.
 func (b *Bridge) controllerStatus(st *ovsdb.Status) {
-	byTarget := map[string]ofctrl.ControllerStatus{}
-	for _, c := range b.sw.Status() {
-		byTarget[c.Target] = c
-	}
+	byTarget := b.sw.Status()
 	for _, row := range b.row.Controllers {
 		c, ok := byTarget[b.target(row.Target)]
 		if !ok {
@@ -144,13 +146,21 @@ func (b *Bridge) controllerStatus(st *ovsdb.Status) {
 	}
 }
 
+// statusChanged asks for the status to be written soon: a controller came or went.
+func (a *Agent) statusChanged() {
+	select {
+	case a.dirty <- struct{}{}:
+	default:
+	}
+}
+
 // Memory adds the amounts of memory/show.
 func (a *Agent) Memory(add func(name string, n uint64)) {
 	a.do(a.ctx, func() {
 		ports, rules := 0, 0
 		for _, b := range a.bridges {
 			ports += len(b.ifaces)
-			rules += b.tables.Total()
+			rules += b.ruleCount()
 		}
 		add("ports", uint64(ports))
 		add("rules", uint64(rules))

@@ -104,7 +104,7 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 
 	var ready sync.Once
 	agent, err := bridge.New(bridge.Options{
-		RunDir: o.Dirs.Run, Datapath: dp, DatapathTypes: []string{"bpf", "system"}, Devices: devices, Database: db,
+		RunDir: o.Dirs.Run, Version: daemon.OVSVersion, Datapath: dp, DatapathTypes: []string{"bpf", "system"}, Devices: devices, Database: db,
 		Clock: clock.Real{}, Mono: monotonic, Log: log.Module, Count: counters.add,
 		AnyControllerPath: !o.SelfConfinement,
 		Configured: func() {
