@@ -7,17 +7,13 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline/tracked"
 )
 
-const prioField = flow.SkbPriority
-
 // do runs a list of actions.
 func (x *xlate) do(list []openflow.Action) {
 	for _, a := range list {
 		if x.done() {
 			return
 		}
-		if x.listener != nil {
-			x.event(Event{Kind: EventAction, Action: a})
-		}
+		x.event(Event{Kind: EventAction, Action: a})
 		if !x.one(a) {
 			return
 		}
@@ -55,7 +51,7 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.key.Set(flow.TunID, a.ID)
 	case openflow.SetQueue:
 		if prio, ok := queuePriority(a.Queue); ok {
-			x.key.Set(prioField, prio)
+			x.key.Set(flow.SkbPriority, prio)
 		}
 	case openflow.PopQueue:
 		x.key.ResetPriority()
@@ -89,7 +85,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Resubmit:
 		x.doResubmit(a)
 	case openflow.GotoTable:
-		x.resubmit(a.Table, x.key.InPort())
+		x.resubmit(a.Table, x.key.InPort(), true)
 	case openflow.WriteActions:
 		x.write(a.Actions)
 	case openflow.ClearActions:
@@ -152,7 +148,7 @@ func (x *xlate) doResubmit(a openflow.Resubmit) {
 	if id == openflow.TableAll {
 		id = x.table
 	}
-	x.resubmit(id, in)
+	x.resubmit(id, in, false)
 }
 
 // decTTL decrements a TTL. One that would become 0 ends the list; controllers are told.

@@ -26,6 +26,9 @@ type Port struct {
 	Peer     Bridge
 	PeerPort openflow.PortNo
 	Tunnel   *Tunnel
+	// Tx and Rx, when not nil, are credited with what a patch port sends and receives: no
+	// datapath counts that.
+	Tx, Rx datapath.Credit
 }
 
 // Tunnel is a tunnel port's configuration (issue 5; nil elsewhere).

@@ -30,7 +30,7 @@ func (x *xlate) reason() openflow.PacketInReason {
 		return openflow.ReasonPacketOut
 	case x.inActionSet:
 		return openflow.ReasonActionSet
-	case x.rule != nil && x.rule.Priority == 0 && x.rule.Match.Mask == (flow.Mask{}):
+	case x.rule != nil && x.rule.Priority == 0 && x.rule.Match().Mask == (flow.Mask{}):
 		return openflow.ReasonNoMatch // a table-miss rule
 	}
 	return openflow.ReasonAction

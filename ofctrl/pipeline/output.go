@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline/tracked"
@@ -21,7 +22,7 @@ func (x *xlate) outputTo(no openflow.PortNo, maxLen uint16) {
 			x.warn("output:TABLE outside of a packet-out")
 			return
 		}
-		x.resubmit(0, x.key.InPort())
+		x.resubmit(0, x.key.InPort(), true)
 	case openflow.PortNormal:
 		x.normal()
 	case openflow.PortFlood:
@@ -126,12 +127,18 @@ func (x *xlate) patch(p *Port) {
 	x.key.Save(&s)
 	where, exit, stack, set, group, inSet := x.at, x.exit, x.stack, x.actionSet, x.hasGroup, x.inActionSet
 
+	if p.Tx != nil {
+		x.Credit(p.Tx)
+	}
 	x.enter(p.Peer)
 	x.stack, x.actionSet, x.hasGroup, x.inActionSet = x.stack[len(stack):], x.actionSet[len(set):], false, false
 	x.depth++
 	if in := p.Peer.PortByNo(p.PeerPort); in == nil {
 		x.warn("patch port %s has no peer", p.Name)
 	} else {
+		if in.Rx != nil {
+			x.Credit(in.Rx)
+		}
 		x.key.EnterBridge(in.No)
 		if x.receives(in) {
 			x.tableZero()
@@ -160,7 +167,7 @@ func (x *xlate) enqueue(a openflow.Enqueue) {
 	}
 	var s tracked.State
 	x.key.Save(&s)
-	x.key.Set(prioField, prio)
+	x.key.Set(flow.SkbPriority, prio)
 	switch a.Port {
 	case openflow.PortInPort:
 		if p := x.InPort(); p != nil {

@@ -39,7 +39,7 @@ func (t *Translator) PacketOut(b Bridge, po *openflow.PacketOut) (actions []odp.
 	defer t.release(x)
 	x.packet, x.learn, x.packetOut = &pkt, true, true
 	x.key.Init(&key, po.InPort)
-	x.key.SetWritten(&po.Match)
+	x.key.SetMetadata(&po.Match)
 	x.key.SetInPort(po.InPort)
 	x.enter(b)
 	x.do(po.Actions)

@@ -63,7 +63,7 @@ func (x *xlate) thaw(id uint32) {
 		return
 	}
 	x.enter(f.Bridge)
-	x.key.SetWritten(&f.Written)
+	x.key.SetMetadata(&f.Written)
 	x.key.SetInPort(f.InPort)
 	x.stack = append(x.stack, f.Stack...)
 	x.actionSet, x.hasGroup = append(x.actionSet, f.ActionSet...), f.HasGroup
@@ -71,7 +71,7 @@ func (x *xlate) thaw(id uint32) {
 	x.event(Event{Kind: EventThaw})
 	if len(f.Actions) > 0 {
 		x.do(f.Actions)
-	} else if rule := x.lookup(f.Table, f.InPort); rule != nil {
+	} else if rule := x.lookup(f.Table, f.InPort, false); rule != nil {
 		x.doRule(rule, false)
 	}
 }

@@ -38,9 +38,12 @@ type Event struct {
 type Listener interface{ Event(*Event) }
 
 func (x *xlate) event(e Event) {
-	if x.listener == nil {
-		return
+	if x.listener != nil {
+		x.tell(e)
 	}
+}
+
+func (x *xlate) tell(e Event) {
 	e.Depth, e.Bridge, e.InPort = x.depth, x.bridge, x.key.InPort()
 	if e.Kind != EventTable {
 		e.Table, e.Rule = x.table, x.rule

@@ -108,7 +108,7 @@ func (x *xlate) translate(key *flow.Key) {
 
 // tableZero starts the pipeline of the bridge.
 func (x *xlate) tableZero() {
-	if rule := x.lookup(0, x.key.InPort()); rule != nil {
+	if rule := x.lookup(0, x.key.InPort(), true); rule != nil {
 		x.doRule(rule, false)
 	}
 }

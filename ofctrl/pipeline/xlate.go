@@ -84,11 +84,13 @@ func (x *xlate) emit(a odp.Action) {
 func (x *xlate) commit() { x.res.Actions = x.key.Commit(x.res.Actions) }
 
 // lookup finds the rule of a table for a packet that came in by port in; nil: a miss, or
-// a fragment that the switch is configured to drop.
-func (x *xlate) lookup(id uint8, in openflow.PortNo) *table.Rule {
+// a fragment that the switch is configured to drop. With miss the packet ends where there is no
+// rule (of goto_table and the first table), and one of the internal rules counts that.
+func (x *xlate) lookup(id uint8, in openflow.PortNo, miss bool) *table.Rule {
 	frag := x.bridge.FragHandling() & 3
 	if frag == openflow.FragDrop && x.key.Has(flow.PrereqIP) && x.key.Get(flow.IPFrag) != 0 {
 		x.detail("fragment dropped, as set by the controller")
+		x.creditMiss(table.MissFragments)
 		return nil
 	}
 	if bit := uint64(1) << (id % 64); x.seen[id/64]&bit == 0 {
@@ -96,18 +98,28 @@ func (x *xlate) lookup(id uint8, in openflow.PortNo) *table.Rule {
 		x.Depend(x.tables.Version(id))
 	}
 	rule := x.key.Lookup(x.tables, id, in, frag == openflow.FragNormal)
-	if x.listener != nil {
-		x.event(Event{Kind: EventTable, Table: id, Rule: rule})
+	x.event(Event{Kind: EventTable, Table: id, Rule: rule})
+	if rule == nil {
+		x.Credit(x.tables.Miss(id))
+		if miss {
+			x.creditMiss(table.MissDrop)
+		}
 	}
 	return rule
 }
 
+func (x *xlate) creditMiss(kind uint64) {
+	if r := x.tables.MissRule(kind); r != nil {
+		x.Credit(r)
+	}
+}
+
 // resubmit looks up a table and runs the rule that it finds there.
-func (x *xlate) resubmit(id uint8, in openflow.PortNo) {
+func (x *xlate) resubmit(id uint8, in openflow.PortNo, miss bool) {
 	if !x.resources() {
 		return
 	}
-	if rule := x.lookup(id, in); rule != nil {
+	if rule := x.lookup(id, in, miss); rule != nil {
 		x.resubmits++
 		x.doRule(rule, id <= x.table)
 	}

@@ -180,7 +180,7 @@ func (k *Key) Set(id flow.FieldID, v uint64) bool {
 // field. As in OVS, bits that are written become exact: a write of what is there already can
 // then be left out of the datapath actions.
 func (k *Key) SetMasked(id flow.FieldID, v, mask []byte) bool {
-	if !k.Has(id.Info().Prereq) {
+	if f := id.Info(); !f.Writable || !k.Has(f.Prereq) {
 		return false
 	}
 	k.touch(id, mask)
@@ -189,9 +189,9 @@ func (k *Key) SetMasked(id flow.FieldID, v, mask []byte) bool {
 	return true
 }
 
-// Write writes a subfield from right-aligned bytes, if the packet has the field.
+// Write writes a subfield from right-aligned bytes, extended by zeros, if the packet has the field.
 func (k *Key) Write(s flow.Subfield, v []byte) bool {
-	if !k.Has(s.Field.Info().Prereq) {
+	if f := s.Field.Info(); !f.Writable || !k.Has(f.Prereq) {
 		return false
 	}
 	k.exact(s)
@@ -204,7 +204,11 @@ func (k *Key) Write(s flow.Subfield, v []byte) bool {
 		m := bitsOf(s) << s.Ofs
 		k.now.key.Set(s.Field, k.now.key.Get(s.Field)&^m|n<<s.Ofs&m)
 	} else {
-		var buf [flowFieldMax]byte
+		var buf, wide [flowFieldMax]byte
+		if len(v) < len(wide) { // CopyBits does not extend
+			copy(wide[len(wide)-len(v):], v)
+			v = wide[:]
+		}
 		b := k.now.key.GetBytes(s.Field, buf[:0])
 		flow.CopyBits(b, int(s.Ofs), v, 0, int(s.Bits))
 		k.now.key.SetBytes(s.Field, b)
@@ -322,9 +326,11 @@ func (k *Key) Metadata(m *flow.Match) {
 	m.Normalize()
 }
 
-// SetWritten starts from what an earlier translation wrote (Metadata), or a controller gave.
-func (k *Key) SetWritten(m *flow.Match) {
+// SetMetadata starts from what an earlier translation wrote (Metadata), or a controller gave. What is
+// no metadata in m is ignored.
+func (k *Key) SetMetadata(m *flow.Match) {
 	for i, w := range m.Mask {
+		w &= metadata[i]
 		k.now.key[i] = k.now.key[i]&^w | m.Key[i]&w
 		k.now.written[i] |= w
 	}

@@ -24,9 +24,16 @@ const (
 var tciField = [inKey]flow.FieldID{flow.VLANTCI, flow.VLANTCI2}
 var tpidField = [inKey]flow.FieldID{flow.VLANTPID, flow.VLANTPID2}
 
+// readTCI un-wildcards bits of the i-th tag. What translation wrote there is exact already: a
+// packet that gets its first tag need not be looked at for a second.
+func (k *Key) readTCI(s *state, i int, bits uint64) {
+	f := tciField[i]
+	k.wc.Set(f, k.wc.Get(f)|bits&^s.written.Get(f))
+}
+
 // hasTag reports whether there is an i-th tag (0 or 1), reading that bit.
 func (k *Key) hasTag(i int) bool {
-	k.wc.Set(tciField[i], k.wc.Get(tciField[i])|flow.VLANPresent)
+	k.readTCI(&k.now, i, flow.VLANPresent)
 	return k.now.key.Get(tciField[i])&flow.VLANPresent != 0
 }
 
@@ -34,7 +41,7 @@ func (k *Key) hasTag(i int) bool {
 func (k *Key) stack(s *state, dst *[maxTags]VLAN) []VLAN {
 	n := 0
 	for i := range inKey {
-		k.wc.Set(tciField[i], k.wc.Get(tciField[i])|flow.VLANPresent)
+		k.readTCI(s, i, flow.VLANPresent)
 		if s.key.Get(tciField[i])&flow.VLANPresent == 0 {
 			return dst[:n]
 		}
@@ -48,8 +55,9 @@ func (k *Key) stack(s *state, dst *[maxTags]VLAN) []VLAN {
 // exactTags un-wildcards the first n tags, as far as they are in the key.
 func (k *Key) exactTags(n int) {
 	for i := range min(n, inKey) {
-		k.wc.SetExact(tciField[i])
-		k.wc.SetExact(tpidField[i])
+		k.readTCI(&k.now, i, 0xffff)
+		f := tpidField[i]
+		k.wc.Set(f, k.wc.Get(f)|0xffff&^k.now.written.Get(f))
 	}
 }
 
@@ -116,11 +124,14 @@ func (k *Key) PopVLAN() {
 // SetVLANBits is mod_vlan_vid and mod_vlan_pcp: it writes the bits of the TCI that are in mask.
 // A packet without a tag gets one if push says so, else stays.
 func (k *Key) SetVLANBits(value, mask uint16, push bool) {
-	if !k.hasTag(0) && !push {
+	if !k.hasTag(0) {
+		if push {
+			k.now.setStack([]VLAN{{TPID: packet.EthTypeVLAN, TCI: value&mask | flow.VLANPresent}})
+		}
 		return
 	}
 	m := uint64(mask | flow.VLANPresent)
-	k.wc.Set(flow.VLANTCI, k.wc.Get(flow.VLANTCI)|m)
+	k.readTCI(&k.now, 0, m)
 	k.now.written.Set(flow.VLANTCI, k.now.written.Get(flow.VLANTCI)|m)
 	k.now.key.Set(flow.VLANTCI, k.now.key.Get(flow.VLANTCI)&^m|uint64(value&mask)|flow.VLANPresent)
 	k.fixVLAN(flow.VLANTCI)
@@ -131,6 +142,7 @@ func (k *Key) SetVLANBits(value, mask uint16, push bool) {
 // flow.VLANPresent is no tag, and takes those inside it away.
 func (k *Key) fixVLAN(id flow.FieldID) {
 	if id == flow.DlVLAN || id == flow.DlVLANPCP || id == flow.VLANPCP {
+		k.hasTag(0)
 		k.now.key.Set(flow.VLANTCI, k.now.key.Get(flow.VLANTCI)|flow.VLANPresent)
 		k.now.written.Set(flow.VLANTCI, k.now.written.Get(flow.VLANTCI)|flow.VLANPresent)
 	}
@@ -139,7 +151,8 @@ func (k *Key) fixVLAN(id flow.FieldID) {
 		k.now.setStack(nil)
 		return
 	}
-	if k.Get(flow.VLANTPID) == 0 {
+	k.exactTags(1)
+	if k.now.key.Get(flow.VLANTPID) == 0 {
 		k.now.key.Set(flow.VLANTPID, packet.EthTypeVLAN)
 		k.now.written.SetExact(flow.VLANTPID)
 	}
@@ -161,7 +174,7 @@ func (k *Key) commitVLAN(out []odp.Action) []odp.Action {
 	for n > 0 && m > 0 && old[n-1] == tags[m-1] {
 		n, m = n-1, m-1
 	}
-	k.exactTags(max(n, m))
+	k.exactTags(m) // what is pushed must be exact, whoever wrote it
 	for range n {
 		out = append(out, odp.PopVLAN{})
 	}

@@ -1,0 +1,330 @@
+package pipeline
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet/packettest"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// Random worlds: a packet and flow tables that like its fields.
+
+var matchFields = []flow.FieldID{
+	flow.InPortOXM, flow.EthSrc, flow.EthDst, flow.EthType, flow.VLANTCI, flow.VLANVID, flow.IPv4Src, flow.IPv4Dst, flow.IPv6Src, flow.IPv6Dst,
+	flow.IPv6Label, flow.NwProto, flow.NwTOS, flow.NwECN, flow.NwTTL, flow.IPFrag, flow.TCPSrc, flow.TCPDst, flow.TCPFlags, flow.ICMPType,
+	flow.ICMPv6Code, flow.ARPOp, flow.ARPSHA, flow.NDTarget, flow.NDTLL, flow.MPLSLabel, flow.PktMark, flow.CTState, flow.CTMark, flow.TunID,
+	flow.Reg0, flow.Reg1, flow.Xreg1, flow.Xxreg0, flow.Metadata, flow.ActsetOutput,
+}
+
+var setFields = []flow.FieldID{
+	flow.EthSrc, flow.EthDst, flow.VLANTCI, flow.VLANVID, flow.VLANPCP, flow.IPv4Src, flow.IPv4Dst, flow.IPv6Src, flow.IPv6Dst, flow.IPv6Label,
+	flow.NwTOS, flow.IPDSCP, flow.NwECN, flow.NwTTL, flow.TCPSrc, flow.TCPDst, flow.UDPSrc, flow.UDPDst, flow.SCTPDst, flow.ICMPType, flow.ICMPCode,
+	flow.ICMPv6Type, flow.ICMPv6Code, flow.NDTarget, flow.NDSLL, flow.NDTLL, flow.ARPOp, flow.ARPSPA, flow.ARPTPA, flow.ARPSHA, flow.ARPTHA,
+	flow.MPLSLabel, flow.MPLSTTL, flow.PktMark, flow.TunID, flow.Reg0, flow.Reg1, flow.Xreg1, flow.Xxreg0, flow.Metadata, flow.InPortOXM,
+}
+
+// scene is one packet and the flow tables of two bridges.
+type scene struct {
+	data  []byte
+	key   flow.Key // the datapath's
+	rules [2][]spec
+	frag  uint16
+}
+
+// generator draws from r: rapid's own draws prefer small numbers, with which few packets match
+// anything.
+type generator struct {
+	r *rand.Rand
+	k flow.Key
+}
+
+func drawRand(t *rapid.T) *rand.Rand {
+	return newRand(rapid.Uint64().Draw(t, "seed"), rapid.Uint64().Draw(t, "seed"))
+}
+
+func newRand(a, b uint64) *rand.Rand { return rand.New(rand.NewPCG(a, b)) }
+
+func drawScene(t *rapid.T) *scene { return newScene(drawRand(t)) }
+
+func newScene(r *rand.Rand) *scene {
+	g := &generator{r: r}
+	s := new(scene)
+	for {
+		s.data = packettest.Valid(g.r)
+		// As in OVS the drop eligible bit does not survive a change of the tags.
+		for i := range tagsIn(s.data) {
+			s.data[14+4*i] &^= 0x10
+		}
+		s.key = flow.Key{}
+		packet.Extract(s.data, &s.key)
+		// Three tags cannot be seen by OpenFlow.
+		if n := tagsIn(s.data); n <= 2 {
+			break
+		}
+	}
+	s.key.Set(flow.InPortOXM, uint64(11+g.n(3)))
+	if g.n(3) == 0 {
+		s.key.Set(flow.PktMark, uint64(g.r.Uint32()))
+		s.key.Set(flow.CTState, uint64(g.r.IntN(256)))
+		s.key.Set(flow.CTMark, uint64(g.r.IntN(256)))
+		s.key.Set(flow.TunID, uint64(g.r.IntN(4)))
+	}
+	g.k = s.key
+	g.k.Set(flow.InPortOXM, s.key.Get(flow.InPortOXM)-10)
+	for b := range s.rules {
+		for id := range uint8(3) {
+			for i := range 1 + g.n(4) {
+				m := g.match()
+				if i == 0 && g.n(4) > 0 {
+					m = flow.Match{}
+				}
+				s.rules[b] = append(s.rules[b], spec{id, 10 * i, m, g.list(id, 4)})
+			}
+		}
+	}
+	s.frag = []uint16{openflow.FragNormal, openflow.FragNXMatch, openflow.FragDrop}[g.n(5)%3]
+	return s
+}
+
+func tagsIn(data []byte) (n int) {
+	for p := 12; p+4 <= len(data) && (data[p] == 0x81 && data[p+1] == 0 || data[p] == 0x88 && data[p+1] == 0xa8); p += 4 {
+		n++
+	}
+	return n
+}
+
+func (g *generator) n(limit int) int { return g.r.IntN(limit) }
+
+// value is of the packet, or near it, or random.
+func (g *generator) value(id flow.FieldID) []byte {
+	v := g.k.GetBytes(id, nil)
+	switch g.n(4) {
+	case 0:
+		for i := range v {
+			v[i] = byte(g.r.Uint32())
+		}
+	case 1:
+		bit := g.r.IntN(id.Info().Bits)
+		v[len(v)-1-bit/8] ^= 1 << (bit % 8)
+	case 2:
+		v = g.k.GetBytes(id, nil)
+	case 3:
+		clear(v)
+		v[len(v)-1] = byte(g.n(4))
+	}
+	if id == flow.VLANVID || id == flow.VLANTCI {
+		v[len(v)-2] |= byte(g.n(4)&1) << 4
+	}
+	return v
+}
+
+func (g *generator) mask(id flow.FieldID) []byte {
+	f := id.Info()
+	m := make([]byte, f.Bytes)
+	switch g.n(4) {
+	case 0:
+		for i := range m {
+			m[i] = byte(g.r.Uint32())
+		}
+	case 1: // a prefix
+		n := g.r.IntN(f.Bits + 1)
+		for i := range n {
+			bit := f.Bits - 1 - i
+			m[len(m)-1-bit/8] |= 1 << (bit % 8)
+		}
+	default:
+		return nil
+	}
+	return m
+}
+
+func (g *generator) match() (m flow.Match) {
+	for range g.n(4) {
+		id := matchFields[g.n(len(matchFields))]
+		m.Key.SetBytes(id, g.value(id))
+		if mask := g.mask(id); mask != nil {
+			m.Mask.SetBytes(id, mask)
+		} else {
+			m.Mask.SetExact(id)
+		}
+	}
+	m.Normalize()
+	return m
+}
+
+func (g *generator) subfield() flow.Subfield {
+	id := setFields[g.n(len(setFields))]
+	if g.n(3) == 0 {
+		return flow.WholeField(id)
+	}
+	n := 1 + g.r.IntN(id.Info().Bits)
+	return flow.Subfield{Field: id, Bits: uint16(n), Ofs: uint16(g.r.IntN(id.Info().Bits - n + 1))}
+}
+
+func (g *generator) port() openflow.PortNo {
+	return []openflow.PortNo{1, 2, 3, 9, openflow.PortInPort, openflow.PortFlood, openflow.PortAll, openflow.PortLocal, openflow.PortNormal,
+		openflow.PortController, 77, openflow.PortAny}[g.n(12)]
+}
+
+func (g *generator) list(id uint8, limit int) (out []openflow.Action) {
+	for range g.n(limit + 1) {
+		out = append(out, g.action(id, limit-1))
+	}
+	if g.n(4) > 0 {
+		out = append(out, output(g.port()))
+	}
+	return out
+}
+
+func (g *generator) action(id uint8, depth int) openflow.Action {
+	switch g.n(22) {
+	case 0, 1:
+		return openflow.Output{Port: g.port(), MaxLen: uint16(g.n(2) * 100)}
+	case 2, 3, 4, 5:
+		f := setFields[g.n(len(setFields))]
+		return openflow.SetField{Field: f, Value: g.value(f), Mask: g.mask(f)}
+	case 6:
+		s := g.subfield()
+		v := make([]byte, (s.Bits+7)/8)
+		for i := range v {
+			v[i] = byte(g.r.Uint32())
+		}
+		return openflow.Load{Dst: s, Value: v}
+	case 7, 8:
+		d, s := g.subfield(), g.subfield()
+		d.Bits = min(d.Bits, s.Bits)
+		s.Bits = d.Bits
+		return openflow.Move{Src: s, Dst: d}
+	case 9:
+		return openflow.PushVLAN{EthType: []uint16{0x8100, 0x88a8}[g.n(2)]}
+	case 10:
+		return openflow.StripVLAN{}
+	case 11:
+		return openflow.SetVLANVID{VID: uint16(g.n(4)), Push: g.n(2) == 0}
+	case 12:
+		return openflow.SetVLANPCP{PCP: uint8(g.n(8)), Push: g.n(2) == 0}
+	case 13:
+		return []openflow.Action{openflow.DecTTL{}, openflow.SetTTL{TTL: uint8(g.n(4))}, openflow.DecMPLSTTL{}, openflow.SetMPLSLabel{Label: 5}}[g.n(4)]
+	case 14, 15:
+		return openflow.Resubmit{InPort: []openflow.PortNo{openflow.PortInPort, 2}[g.n(2)], Table: uint8(g.n(4))}
+	case 16:
+		if id < 2 {
+			return openflow.GotoTable{Table: id + 1}
+		}
+		return openflow.Exit{}
+	case 17:
+		var l []openflow.Action
+		for range g.n(3) {
+			switch a := g.action(id, 0).(type) {
+			case openflow.Output, openflow.SetField, openflow.PushVLAN, openflow.StripVLAN, openflow.DecTTL, openflow.Resubmit:
+				l = append(l, a)
+			}
+		}
+		return openflow.WriteActions{Actions: l}
+	case 18:
+		return []openflow.Action{openflow.ClearActions{}, openflow.WriteMetadata{Value: g.r.Uint64(), Mask: g.r.Uint64()}, openflow.Note{}}[g.n(3)]
+	case 19:
+		if depth > 0 {
+			return openflow.Clone{Actions: g.list(id, depth)}
+		}
+		return openflow.OutputReg{Src: flow.WholeField(flow.Reg0)}
+	case 20:
+		if g.n(2) == 0 {
+			return openflow.StackPush{Src: g.subfield()}
+		}
+		return openflow.StackPop{Dst: g.subfield()}
+	default:
+		return openflow.Controller{MaxLen: 100, ControllerID: uint16(g.n(2)), Reason: openflow.ReasonAction}
+	}
+}
+
+func (s *scene) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "packet %x\nkey %s\n", s.data, maskText(&s.key))
+	for br, l := range s.rules {
+		for _, r := range l {
+			fmt.Fprintf(&b, "br%d table %d priority %d %s", br, r.table, r.priority, maskText(&r.match.Mask))
+			for _, a := range r.actions {
+				fmt.Fprintf(&b, " %T%v", a, a)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// world makes the scene's bridges. NORMAL sends to a port that the packet's address
+// chooses, on port 3 with a tag more, on port 2 with one less.
+func (s *scene) world() *world {
+	w := newWorld(s.rules[0], s.rules[1])
+	for _, b := range []*fakeBridge{w.br0, w.br1} {
+		b.frag = s.frag
+		b.normal = func(x Context) {
+			no := openflow.PortNo(x.Get(flow.EthDst)&3) + 1
+			p := b.PortByNo(no)
+			if p == nil {
+				return
+			}
+			tags := x.VLANs()
+			switch {
+			case no == 2 && len(tags) > 0:
+				x.SetVLANs(tags[1:])
+			case no == 3 && len(tags) < 2:
+				x.SetVLANs(append([]VLAN{{TPID: 0x8100, TCI: 0x1007}}, tags...))
+			}
+			x.Output(p)
+			x.SetVLANs(tags)
+			if q := b.PortByNo(1); q != p {
+				x.Output(q)
+			}
+		}
+	}
+	return w
+}
+
+// other is a key that agrees with the scene's in mask and is random elsewhere, within what
+// packets can be.
+func (s *scene) other(r *rand.Rand, mask *flow.Mask) flow.Key {
+	k := s.key
+	few := r.IntN(2) == 0
+	for i := range flow.DPWords {
+		flip := r.Uint64()
+		if few {
+			flip &= r.Uint64() & r.Uint64() & r.Uint64()
+		}
+		k[i] ^= flip &^ mask[i]
+	}
+	// A port that exists.
+	k.Set(flow.InPortOXM, s.key.Get(flow.InPortOXM))
+	if k.Get(flow.IPFrag)&flow.FragLater != 0 {
+		for _, f := range []flow.FieldID{flow.TCPSrc, flow.TCPDst, flow.TCPFlags} {
+			k.Set(f, 0)
+		}
+	}
+	// A tag is there or not, and there is no inner one without the outer. Which of the
+	// two is possible is decided by the mask.
+	outer := k.Get(flow.VLANTCI)&flow.VLANPresent != 0
+	if !outer {
+		zero(&k, flow.VLANTCI, flow.VLANTPID, flow.VLANTCI2, flow.VLANTPID2)
+	} else if k.Get(flow.VLANTCI2)&flow.VLANPresent == 0 {
+		zero(&k, flow.VLANTCI2, flow.VLANTPID2)
+	}
+	for _, f := range [][2]flow.FieldID{{flow.VLANTCI, flow.VLANTPID}, {flow.VLANTCI2, flow.VLANTPID2}} {
+		if k.Get(f[0])&flow.VLANPresent != 0 && mask.IsZero(f[1]) {
+			k.Set(f[1], []uint64{0x8100, 0x88a8}[r.IntN(2)])
+		}
+	}
+	return k
+}
+
+func zero(k *flow.Key, ids ...flow.FieldID) {
+	for _, id := range ids {
+		k.Set(id, 0)
+	}
+}

@@ -1,0 +1,469 @@
+package pipeline
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/execute"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// naive is an OpenFlow switch that knows nothing of masks and megaflows: each packet walks
+// through the tables, and each action changes its bytes at once.
+type naive struct {
+	s   *scene
+	w   *world
+	out []string
+
+	br               int
+	pkt              packet.Packet
+	key              flow.Key // with an OpenFlow in_port
+	tags             []VLAN
+	table            uint8
+	depth, resubmits int
+	exit, failed     bool
+	missRule         bool
+	inSet            bool
+	set              []openflow.Action
+	stack            [][]byte
+	// deep says that there were more than two tags, with which packets and keys part.
+	deep bool
+}
+
+func (n *naive) bridge() *fakeBridge { return []*fakeBridge{n.w.br0, n.w.br1}[n.br] }
+
+func (n *naive) emit(port any) { n.out = append(n.out, fmt.Sprintf("%v %x", port, n.pkt.Data)) }
+
+// saved is what a copy of the packet does not share with it.
+func (n *naive) copy(f func()) {
+	was := *n
+	n.pkt = *n.pkt.Clone()
+	n.tags = append([]VLAN(nil), n.tags...)
+	n.set = append([]openflow.Action(nil), n.set...)
+	n.stack = append([][]byte(nil), n.stack...)
+	f()
+	was.out, was.resubmits, was.failed, was.deep = n.out, n.resubmits, n.failed, n.deep || was.deep
+	*n = was
+}
+
+// retag makes tags those of packet and key.
+func (n *naive) retag(tags []VLAN) {
+	n.tags = append([]VLAN(nil), tags...)
+	rest := n.pkt.Data[12+4*tagsIn(n.pkt.Data):]
+	data := append([]byte(nil), n.pkt.Data[:12]...)
+	for _, t := range n.tags {
+		data = append(data, byte(t.TPID>>8), byte(t.TPID), byte(t.TCI>>8)&^0x10, byte(t.TCI))
+	}
+	n.pkt.Data = append(data, rest...)
+	zero(&n.key, flow.VLANTCI, flow.VLANTPID, flow.VLANTCI2, flow.VLANTPID2)
+	for i, f := range [][2]flow.FieldID{{flow.VLANTCI, flow.VLANTPID}, {flow.VLANTCI2, flow.VLANTPID2}} {
+		if i < len(n.tags) {
+			n.key.Set(f[0], uint64(n.tags[i].TCI))
+			n.key.Set(f[1], uint64(n.tags[i].TPID))
+		}
+	}
+	n.deep = n.deep || len(n.tags) > 2
+}
+
+func (n *naive) has(p flow.Prereq) bool {
+	k := &n.key
+	t, proto, first := k.Get(flow.EthType), k.Get(flow.NwProto), k.Get(flow.IPFrag)&2 == 0
+	ip := t == 0x800 || t == 0x86dd
+	switch p {
+	case flow.PrereqNone, flow.PrereqEthernet:
+		return true
+	case flow.PrereqVLAN:
+		return len(n.tags) > 0
+	case flow.PrereqIPv4:
+		return t == 0x800
+	case flow.PrereqIPv6:
+		return t == 0x86dd
+	case flow.PrereqIP:
+		return ip
+	case flow.PrereqARP:
+		return t == 0x806 || t == 0x8035
+	case flow.PrereqTCP:
+		return ip && first && proto == 6
+	case flow.PrereqUDP:
+		return ip && first && proto == 17
+	case flow.PrereqSCTP:
+		return ip && first && proto == 132
+	case flow.PrereqICMPv4:
+		return t == 0x800 && first && proto == 1
+	case flow.PrereqICMPv6:
+		return t == 0x86dd && first && proto == 58
+	case flow.PrereqND:
+		return n.has(flow.PrereqNDSolicit) || n.has(flow.PrereqNDAdvert)
+	case flow.PrereqNDSolicit, flow.PrereqNDAdvert:
+		return n.has(flow.PrereqICMPv6) && k.Get(flow.ICMPv6Code) == 0 && k.Get(flow.ICMPv6Type) == 135+uint64(p-flow.PrereqNDSolicit)
+	case flow.PrereqMPLS:
+		return t == 0x8847 || t == 0x8848
+	}
+	return false
+}
+
+// write changes a field in key and packet.
+func (n *naive) write(id flow.FieldID, value, mask []byte) {
+	if !n.has(id.Info().Prereq) {
+		return
+	}
+	n.key.SetMasked(id, value, mask)
+	switch id {
+	case flow.VLANTCI, flow.VLANVID, flow.VLANPCP:
+		tci := uint16(n.key.Get(flow.VLANTCI))
+		switch {
+		case tci&flow.VLANPresent == 0:
+			n.retag(nil)
+		case len(n.tags) == 0:
+			n.retag([]VLAN{{TPID: 0x8100, TCI: tci}})
+		default:
+			n.retag(append([]VLAN{{TPID: n.tags[0].TPID, TCI: tci}}, n.tags[1:]...))
+		}
+		return
+	}
+	packet.Commit(&n.pkt, &n.key)
+}
+
+func (n *naive) writeBits(d flow.Subfield, v []byte) {
+	k := n.key
+	d.Write(&k, append(make([]byte, 16), v...))
+	n.write(d.Field, k.GetBytes(d.Field, nil), nil)
+}
+
+func (n *naive) lookup(id uint8, in openflow.PortNo) *spec {
+	if n.s.frag == openflow.FragDrop && n.key.Get(flow.IPFrag) != 0 {
+		return nil
+	}
+	k := n.key
+	k.Set(flow.InPortOXM, uint64(in))
+	if n.s.frag == openflow.FragNormal && k.Get(flow.IPFrag) != 0 {
+		zero(&k, flow.TCPSrc, flow.TCPDst)
+	}
+	var best *spec
+	for i := range n.s.rules[n.br] {
+		r := &n.s.rules[n.br][i]
+		if r.table == id && r.match.Matches(&k) && (best == nil || r.priority > best.priority) {
+			best = r
+		}
+	}
+	return best
+}
+
+func (n *naive) in() openflow.PortNo { return openflow.PortNo(n.key.Get(flow.InPortOXM)) }
+
+func (n *naive) resubmit(id uint8, in openflow.PortNo) {
+	if n.depth >= maxDepth || n.resubmits >= maxResubmits {
+		n.failed = true
+		return
+	}
+	r := n.lookup(id, in)
+	if r == nil {
+		return
+	}
+	n.resubmits++
+	n.rule(r, id <= n.table)
+}
+
+func (n *naive) rule(r *spec, deepens bool) {
+	table, miss := n.table, n.missRule
+	n.table, n.missRule = r.table, r.priority == 0 && r.match.Mask == (flow.Mask{})
+	if deepens {
+		n.depth++
+	}
+	n.run(r.actions)
+	if deepens {
+		n.depth--
+	}
+	n.table, n.missRule = table, miss
+}
+
+func (n *naive) run(list []openflow.Action) {
+	for _, a := range list {
+		if n.exit || n.failed || !n.one(a) {
+			return
+		}
+	}
+}
+
+func (n *naive) one(a openflow.Action) bool {
+	switch a := a.(type) {
+	case openflow.Output:
+		n.output(a.Port, a.MaxLen)
+	case openflow.OutputReg:
+		n.output(openflow.PortNo(a.Src.Uint(&n.key)), a.MaxLen)
+	case openflow.SetField:
+		n.write(a.Field, a.Value, a.Mask)
+	case openflow.Load:
+		n.writeBits(a.Dst, a.Value)
+	case openflow.Move:
+		if n.has(a.Src.Field.Info().Prereq) {
+			n.writeBits(a.Dst, a.Src.Read(&n.key))
+		}
+	case openflow.StackPush:
+		n.stack = append(n.stack, a.Src.Read(&n.key))
+	case openflow.StackPop:
+		if len(n.stack) > 0 {
+			v := n.stack[len(n.stack)-1]
+			n.stack = n.stack[:len(n.stack)-1]
+			n.writeBits(a.Dst, v)
+		}
+	case openflow.PushVLAN:
+		n.retag(append([]VLAN{{TPID: a.EthType, TCI: flow.VLANPresent}}, n.tags...))
+	case openflow.StripVLAN:
+		if len(n.tags) > 0 {
+			n.retag(n.tags[1:])
+		}
+	case openflow.SetVLANVID:
+		n.vlan(a.VID, 0xfff, a.Push)
+	case openflow.SetVLANPCP:
+		n.vlan(uint16(a.PCP)<<13, 0xe000, a.Push)
+	case openflow.SetTTL:
+		n.write(flow.NwTTL, []byte{a.TTL}, nil)
+	case openflow.SetMPLSLabel:
+		n.write(flow.MPLSLabel, []byte{0, byte(a.Label >> 16), byte(a.Label >> 8), byte(a.Label)}, nil)
+	case openflow.DecTTL:
+		return n.dec(flow.NwTTL)
+	case openflow.DecMPLSTTL:
+		return n.dec(flow.MPLSTTL)
+	case openflow.Resubmit:
+		in := a.InPort
+		if in == openflow.PortInPort {
+			in = n.in()
+		}
+		n.resubmit(a.Table, in)
+	case openflow.GotoTable:
+		n.resubmit(a.Table, n.in())
+	case openflow.WriteActions:
+		n.set = append(n.set, a.Actions...)
+		for _, b := range a.Actions {
+			if o, ok := b.(openflow.Output); ok {
+				n.key.Set(flow.ActsetOutput, uint64(o.Port))
+			}
+		}
+	case openflow.ClearActions:
+		n.set = nil
+		n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
+	case openflow.WriteMetadata:
+		n.key.Set(flow.Metadata, n.key.Get(flow.Metadata)&^a.Mask|a.Value&a.Mask)
+	case openflow.Clone:
+		n.copy(func() {
+			n.run(a.Actions)
+			n.actionSet()
+		})
+	case openflow.Controller:
+		n.controller(a.Reason, a.ControllerID, a.MaxLen)
+	case openflow.Exit:
+		n.exit = true
+	}
+	return true
+}
+
+func (n *naive) controller(r openflow.PacketInReason, id, maxLen uint16) {
+	n.emit(fmt.Sprintf("controller %d %d %d", r, id, maxLen))
+}
+
+func (n *naive) vlan(v, mask uint16, push bool) {
+	switch {
+	case len(n.tags) > 0:
+		n.retag(append([]VLAN{{TPID: n.tags[0].TPID, TCI: n.tags[0].TCI&^mask | v}}, n.tags[1:]...))
+	case push:
+		n.retag([]VLAN{{TPID: 0x8100, TCI: v | flow.VLANPresent}})
+	}
+}
+
+func (n *naive) dec(id flow.FieldID) bool {
+	if !n.has(id.Info().Prereq) {
+		return true
+	}
+	ttl := n.key.Get(id)
+	if ttl <= 1 {
+		n.controller(openflow.ReasonInvalidTTL, 0, 0xffff)
+		return false
+	}
+	n.write(id, []byte{byte(ttl - 1)}, nil)
+	return true
+}
+
+func (n *naive) actionSet() {
+	set := n.set
+	n.set = nil
+	var last [rankNone]openflow.Action
+	for _, a := range set {
+		if r := rank(a); r < rankNone {
+			last[r] = a
+		}
+	}
+	if last[rankOutput] == nil && last[rankResubmit] == nil {
+		return
+	}
+	exit := n.exit
+	n.exit, n.inSet = false, true
+	for _, r := range []int{rankPop, rankPushVLAN, rankDecTTL} {
+		if last[r] != nil && !n.one(last[r]) {
+			n.exit, n.inSet = exit, false
+			return
+		}
+	}
+	for _, a := range set {
+		if rank(a) == rankField {
+			n.one(a)
+		}
+	}
+	if last[rankOutput] != nil {
+		n.one(last[rankOutput])
+	} else {
+		n.one(last[rankResubmit])
+	}
+	n.exit, n.inSet = exit, false
+}
+
+func (n *naive) send(p *Port) {
+	switch {
+	case n.failed:
+	case p.Peer != nil:
+		if n.depth >= maxDepth || n.resubmits >= maxResubmits {
+			n.failed = true
+			return
+		}
+		n.copy(func() {
+			n.br = 1 - n.br
+			n.depth++
+			n.set, n.stack, n.exit, n.inSet, n.missRule, n.table = nil, nil, false, false, false, 0
+			clear(n.key[flow.DPWords:])
+			zero(&n.key, flow.TunID, flow.CTState, flow.CTMark)
+			n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
+			n.key.Set(flow.InPortOXM, uint64(p.PeerPort))
+			n.pipeline()
+		})
+	default:
+		n.emit(p.ODP)
+	}
+}
+
+func (n *naive) pipeline() {
+	if r := n.lookup(0, n.in()); r != nil {
+		n.rule(r, false)
+	}
+	if !n.failed {
+		n.actionSet()
+	}
+}
+
+func (n *naive) output(no openflow.PortNo, maxLen uint16) {
+	b := n.bridge()
+	switch no {
+	case openflow.PortInPort:
+		if p := b.PortByNo(n.in()); p != nil {
+			n.send(p)
+		}
+	case openflow.PortFlood, openflow.PortAll:
+		in := n.in()
+		for _, p := range b.ports {
+			if p.No != in {
+				n.send(p)
+			}
+		}
+	case openflow.PortController:
+		r := openflow.ReasonAction
+		if n.inSet {
+			r = openflow.ReasonActionSet
+		} else if n.missRule {
+			r = openflow.ReasonNoMatch
+		}
+		n.controller(r, 0, maxLen)
+	case openflow.PortNormal:
+		n.normal()
+	case openflow.PortAny, openflow.PortUnset, openflow.PortTable:
+	default:
+		if p := b.PortByNo(no); p != nil && no != n.in() {
+			n.send(p)
+		}
+	}
+}
+
+func (n *naive) normal() {
+	b := n.bridge()
+	no := openflow.PortNo(n.key.Get(flow.EthDst)&3) + 1
+	p := b.PortByNo(no)
+	if p == nil {
+		return
+	}
+	if no != n.in() {
+		n.copy(func() {
+			switch {
+			case no == 2 && len(n.tags) > 0:
+				n.retag(n.tags[1:])
+			case no == 3 && len(n.tags) < 2:
+				n.retag(append([]VLAN{{TPID: 0x8100, TCI: 0x1007}}, n.tags...))
+			}
+			n.send(p)
+		})
+	}
+	if no != 1 && n.in() != 1 {
+		n.send(b.PortByNo(1))
+	}
+}
+
+// recorder is the world as datapath actions see it.
+type recorder struct{ out []string }
+
+func (r *recorder) Output(p odp.Port, pkt *packet.Packet) {
+	r.out = append(r.out, fmt.Sprintf("%v %x", p, pkt.Data))
+}
+
+func (r *recorder) Upcall(pkt *packet.Packet, _ *flow.Key, u *odp.Userspace) {
+	r.out = append(r.out, fmt.Sprintf("controller %d %d %d %x", u.ControllerReason, u.ControllerID, u.MaxLen, pkt.Data))
+}
+func (r *recorder) Recirculate(*packet.Packet, *flow.Key) { r.out = append(r.out, "recirculate") }
+func (r *recorder) Meter(uint32, *packet.Packet) bool     { return true }
+func (r *recorder) Drop(odp.DropReason)                   {}
+
+// The datapath actions of a translation do to packets what the OpenFlow actions say.
+func TestAgainstNaiveSwitch(t *testing.T) {
+	var compared, emitted int
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawScene(t)
+		w := s.world()
+		n := &naive{s: s, w: w, pkt: packet.Packet{Data: append([]byte(nil), s.data...)}, key: s.key}
+		for i, f := range [][2]flow.FieldID{{flow.VLANTCI, flow.VLANTPID}, {flow.VLANTCI2, flow.VLANTPID2}} {
+			if i < tagsIn(s.data) {
+				n.tags = append(n.tags, VLAN{TPID: uint16(n.key.Get(f[1])), TCI: uint16(n.key.Get(f[0]))})
+			}
+		}
+		n.key.Set(flow.InPortOXM, s.key.Get(flow.InPortOXM)-10)
+		n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
+		n.pipeline()
+		if n.failed {
+			n.out = nil
+		}
+
+		res := w.run(&s.key)
+		if n.failed != (res.Drop != odp.DropNone) {
+			t.Fatalf("drop is %v, the naive switch says %v", res.Drop, n.failed)
+		}
+		if n.deep {
+			return
+		}
+		rec := new(recorder)
+		pkt, key := datapath.Packet{Data: append([]byte(nil), s.data...)}, s.key
+		if err := (&execute.Executor{Sink: rec}).Run(&pkt, &key, res.Actions); err != nil {
+			t.Fatal(err)
+		}
+		compared++
+		emitted += len(n.out)
+		if d := cmp.Diff(n.out, rec.out); d != "" {
+			t.Fatalf("%sactions %s\n-naive +translated: %s", s, actionsText(res.Actions), d)
+		}
+	})
+	t.Logf("%d compared, %d packets out", compared, emitted)
+	if compared < 50 || emitted < 50 {
+		t.Error("the generator makes too few cases that say something")
+	}
+}

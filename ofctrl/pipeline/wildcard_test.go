@@ -1,0 +1,71 @@
+package pipeline
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+)
+
+// The property of the house: a megaflow is never wider than what decided its actions. A key that
+// differs only in wildcarded bits is translated to the same actions. (Its mask may differ: of a rule
+// that does not match, the classifier un-wildcards one bit that proves it, and a second
+// key may have another one.)
+func TestWildcards(t *testing.T) {
+	var tried, dropped, acted int
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawScene(t)
+		w := s.world()
+		first := w.run(&s.key)
+		if first.Drop != odp.DropNone {
+			dropped++
+		}
+		if len(first.Actions) > 0 {
+			acted++
+		}
+		if again := w.run(&s.key); again.Mask != first.Mask {
+			t.Fatalf("masks differ: %s\n%s", maskText(&first.Mask), maskText(&again.Mask))
+		}
+		r := drawRand(t)
+		for range 20 {
+			k := s.other(r, &first.Mask)
+			if !k.EqualMasked(&s.key, &first.Mask) {
+				continue // no such packet
+			}
+			tried++
+			compare(t, s, first, w.run(&k))
+		}
+		// What revalidation sees: wildcarded bits are zero.
+		k := s.key
+		k.And(&first.Mask)
+		compare(t, s, first, w.run(&k))
+	})
+	t.Logf("%d other keys, %d translations dropped, %d with actions", tried, dropped, acted)
+	if tried < 1000 || acted < 100 {
+		t.Error("the generator makes too few cases that say something")
+	}
+}
+
+func compare(t *rapid.T, s *scene, a, b *datapath.Result) {
+	t.Helper()
+	if d := cmp.Diff(a.Actions, b.Actions); d != "" {
+		t.Fatalf("%sactions differ: %s\nmask %s", s, d, maskText(&a.Mask))
+	}
+	if a.Drop != b.Drop || a.Slow != b.Slow || len(a.Credits) != len(b.Credits) || len(a.Deps) != len(b.Deps) {
+		t.Fatalf("results differ: %v %v", a, b)
+	}
+	for i := range a.Credits {
+		if a.Credits[i] != b.Credits[i] {
+			t.Fatal("credits differ")
+		}
+	}
+	for i, w := range a.Mask[flow.DPWords:] {
+		if w != 0 {
+			t.Fatalf("mask has OpenFlow word %d", i)
+		}
+	}
+}
