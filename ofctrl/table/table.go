@@ -95,6 +95,15 @@ func (t *Tables) Len(id uint8) int {
 	return t.table[id].rules
 }
 
+// Total is the number of rules in all tables, internal ones counted.
+func (t *Tables) Total() int {
+	n := 0
+	for i := range t.table {
+		n += t.table[i].rules
+	}
+	return n
+}
+
 // SetLimit bounds a table to n rules (Flow_Table.flow_limit); n <= 0 restores MaxEntries. Rules
 // that are there stay.
 func (t *Tables) SetLimit(id uint8, n int) {
