@@ -93,9 +93,12 @@ func (e *Engine) id(m *flow.Match) matchID {
 
 // megaflow is what the engine believes of one installed flow. Its fields belong to Engine.mu.
 type megaflow struct {
-	id      matchID
-	ref     FlowRef
-	flow    *Flow
+	id   matchID
+	ref  FlowRef
+	flow *Flow
+	// key is that of the packet which missed, with the bits that the mask wildcards: a translation of
+	// the masked key alone may prove its way by other bits, and so by another mask.
+	key     flow.Compact
 	credits []Credit
 	deps    []Dep
 	held    []Holder
@@ -125,7 +128,7 @@ func NewEngine(o EngineOptions) (*Engine, error) {
 	err := e.dp.FlowDump(func(ref FlowRef, f *Flow, st FlowStats) bool {
 		g := &Flow{Match: f.Match, Actions: append([]odp.Action(nil), f.Actions...)}
 		id := e.id(&g.Match)
-		e.flows[id] = &megaflow{id: id, ref: ref, flow: g, seen: st, created: e.mono(), adopted: true}
+		e.flows[id] = &megaflow{id: id, ref: ref, flow: g, key: flow.MakeCompact(&g.Match.Key, &g.Match.Key), seen: st, created: e.mono(), adopted: true}
 		return true
 	})
 	return e, err
@@ -243,8 +246,8 @@ func (e *Engine) upcall(up *Upcall) {
 	if up.Kind == 0 {
 		held = e.install(&up.Key, res)
 	}
-	if len(res.Actions) > 0 {
-		if err := e.dp.Execute(&up.Packet, &up.Key, res.Actions); err != nil {
+	if actions := result(res); len(actions) > 0 {
+		if err := e.dp.Execute(&up.Packet, &up.Key, actions); err != nil {
 			e.count("dpif_execute_error", 1)
 		} else {
 			e.count("dpif_execute", 1)
@@ -275,7 +278,8 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 	}
 	mf := &megaflow{
 		id:      id,
-		flow:    &Flow{Match: m, Actions: append([]odp.Action(nil), res.Actions...)},
+		flow:    &Flow{Match: m, Actions: append([]odp.Action(nil), result(res)...)},
+		key:     flow.MakeCompact(key, key),
 		credits: append([]Credit(nil), res.Credits...),
 		deps:    append([]Dep(nil), res.Deps...),
 		held:    append([]Holder(nil), res.Held...),
@@ -312,6 +316,14 @@ func (e *Engine) put(mf *megaflow) bool {
 	}
 	mf.ref = ref
 	return true
+}
+
+// result is what a translation does with a packet: its actions, or a drop with its reason.
+func result(res *Result) []odp.Action {
+	if res.Drop != odp.DropNone {
+		return []odp.Action{odp.Drop{Reason: res.Drop}}
+	}
+	return res.Actions
 }
 
 func slowActions(reason string) []odp.Action {

@@ -93,7 +93,9 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 	res := e.results.Get().(*Result)
 	defer e.results.Put(res)
 	res.Reset()
-	e.tr.Translate(&Request{Key: &mf.flow.Match.Key, TCPFlags: st.TCPFlags, Learn: fresh}, res)
+	var key flow.Key
+	mf.key.Expand(&key)
+	e.tr.Translate(&Request{Key: &key, TCPFlags: st.TCPFlags, Learn: fresh}, res)
 	m := flow.Match{Mask: res.Mask}
 	clearOpenFlowWords(&m)
 	if !mf.flow.Match.Mask.Covers(&m.Mask) {
@@ -103,7 +105,7 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 		e.remove(mf)
 		return
 	}
-	actions := res.Actions
+	actions := result(res)
 	if res.Slow != "" {
 		actions = slowActions(res.Slow)
 	}
