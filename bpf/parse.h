@@ -77,7 +77,7 @@ struct nd_opt {
  * by its own lengths; beyond end nothing can be read here. */
 struct cursor {
 	void *data, *end;
-	__u32 pos, left;
+	__u64 pos, left;
 };
 
 /* The header at the cursor, n bytes of which must be readable. Packets whose headers are
@@ -94,6 +94,8 @@ static __always_inline void advance(struct cursor *cur, __u32 n)
 {
 	cur->pos += n;
 	cur->left -= n;
+	/* Else the compiler computes one from the other, beyond what old verifiers follow. */
+	barrier_var(cur->pos);
 }
 
 /* Takes the cursor through memory, so that the verifier forgets which way it came: else each
