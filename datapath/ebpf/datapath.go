@@ -244,10 +244,12 @@ func (d *Datapath) subtableHits() []uint64 {
 	hits := make([]uint64, DefaultMaxMasks)
 	per := make([]uint64, d.cpus)
 	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil
+	}
 	o := d.table.order()
-	ids := append([]uint16(nil), o.Id[:o.N]...)
-	d.mu.RUnlock()
-	for _, id := range ids {
+	for _, id := range o.Id[:o.N] {
 		if d.coll.Maps["sub_hits"].Lookup(uint32(id), &per) == nil {
 			for _, n := range per {
 				hits[id] += n

@@ -36,6 +36,7 @@ func (d *Datapath) flowPut(f *datapath.Flow, w words) (ref datapath.FlowRef, pen
 		return 0, false, errClosed
 	}
 	ref, err = d.table.put(f, w)
+	d.kick()
 	return ref, len(d.table.retired) > 0, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ovs-bpf/ovs-bpf/bpf"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -165,6 +166,52 @@ func TestFlows(t *testing.T) {
 	st, err := d.Stats()
 	if err != nil || st.Flows != 0 || st.Hit < 3000 {
 		t.Errorf("stats %+v, %v", st, err)
+	}
+}
+
+// TestFull fills a table of the default size and finds every flow in it.
+func TestFull(t *testing.T) {
+	l := newLab(t)
+	l.host("h1", 1)
+	o := small()
+	o.MaxFlows = DefaultMaxFlows
+	d := l.open(o)
+	defer d.Close(true)
+	p1 := l.port(d, "h1", datapath.PortNetdev)
+	acts := []odp.Action{odp.Drop{}}
+	for i := range DefaultMaxFlows {
+		f := udpFlow(p1, uint64(i&0xffff)+1, uint64(i>>16)+1, acts...)
+		if _, err := d.FlowPut(f); err != nil {
+			t.Fatalf("flow %d: %v", i, err)
+		}
+	}
+	for i := 0; i < DefaultMaxFlows; i += 97 {
+		if _, err := d.TestRun(p1, udp(uint16(i&0xffff)+1, uint16(i>>16)+1), 0, 0, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hits, overflow := 0, uint64(0)
+	d.FlowDump(func(_ datapath.FlowRef, _ *datapath.Flow, st datapath.FlowStats) bool {
+		hits += int(st.Packets)
+		return true
+	})
+	for i := range d.table.buckets.at {
+		overflow += d.table.buckets.at[i].Overflow
+	}
+	t.Logf("%d flows are not in their first bucket", overflow)
+	if want := (DefaultMaxFlows + 96) / 97; hits != want {
+		t.Errorf("%d of %d packets hit", hits, want)
+	}
+	if err := d.FlowFlush(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range d.table.buckets.at {
+		if d.table.buckets.at[i] != (bpf.DatapathBucket{}) {
+			t.Fatalf("bucket %d is not empty: %v", i, d.table.buckets.at[i])
+		}
+	}
+	if n := len(d.table.freeSlots); n != DefaultMaxFlows {
+		t.Errorf("%d slots are free", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -13,8 +14,10 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/bpf"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/execute"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 )
 
 const (
@@ -148,15 +151,26 @@ func (in *injector) close() {
 	in.recs.close()
 }
 
-// Execute implements datapath.Datapath. The packet's data are only read.
+// Execute implements datapath.Datapath. The packet's data are only read. Lists that the
+// programs cannot run are run here, and only what they send goes through the programs.
 func (d *Datapath) Execute(pkt *datapath.Packet, key *flow.Key, actions []odp.Action) error {
 	if len(pkt.Data) < 14 {
 		return fmt.Errorf("execute: packet of %d bytes", len(pkt.Data))
 	}
 	w, err := compile(actions, ethTypeOf(key, nil))
+	if errors.Is(err, datapath.ErrUnsupported) || errors.Is(err, datapath.ErrTooLong) {
+		err = d.executeHere(pkt, key, actions)
+	} else if err == nil {
+		err = d.send(pkt, key, w)
+	}
 	if err != nil {
 		return fmt.Errorf("execute: %w", err)
 	}
+	return nil
+}
+
+// send brings a packet down with a list.
+func (d *Datapath) send(pkt *datapath.Packet, key *flow.Key, w words) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.closed {
@@ -175,13 +189,76 @@ func (d *Datapath) Execute(pkt *datapath.Packet, key *flow.Key, actions []odp.Ac
 	l.rec.RecircId = uint32(key.Get(flow.RecircID))
 	l.rec.DpHash = uint32(key.Get(flow.DPHash))
 	atomic.StoreUint32(&l.rec.Busy, 1)
-	err = l.send(pkt)
+	err := l.send(pkt)
 	atomic.StoreUint32(&l.rec.Busy, 0)
 	if err != nil {
-		return fmt.Errorf("execute: send packet of %d bytes: %w", len(pkt.Data), err)
+		return fmt.Errorf("send packet of %d bytes: %w", len(pkt.Data), err)
 	}
 	return nil
 }
+
+// executeHere runs a list in user space.
+func (d *Datapath) executeHere(pkt *datapath.Packet, key *flow.Key, actions []odp.Action) error {
+	if err := executable(actions); err != nil {
+		return err
+	}
+	s := &downSink{d: d, key: *key}
+	k := *key
+	p := packet.Packet{Data: slices.Clone(pkt.Data), GSO: packet.GSO(pkt.GSO)}
+	err := (&execute.Executor{Sink: s}).Run(&p, &k, actions)
+	return errors.Join(append(s.errs, err)...)
+}
+
+// executable refuses what would be done wrongly without the datapath's own state.
+func executable(actions []odp.Action) error {
+	for _, act := range actions {
+		var nested []odp.Action
+		switch a := act.(type) {
+		case odp.Meter, odp.CT:
+			return fmt.Errorf("action %T: %w", act, datapath.ErrUnsupported)
+		case odp.Clone:
+			nested = a.Actions
+		case odp.Sample:
+			nested = a.Actions
+		case odp.CheckPktLen:
+			nested = slices.Concat(a.Greater, a.LessEqual)
+		}
+		if err := executable(nested); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// downSink brings down what executeHere sends.
+type downSink struct {
+	d    *Datapath
+	key  flow.Key // of the packet as it came
+	errs []error
+}
+
+func (s *downSink) down(p *packet.Packet, key *flow.Key, act odp.Action) {
+	w, err := compile([]odp.Action{act}, ethTypeOf(key, nil))
+	if err == nil {
+		err = s.d.send(&datapath.Packet{Data: p.Data, GSO: datapath.GSO(p.GSO)}, key, w)
+	}
+	if err != nil {
+		s.errs = append(s.errs, err)
+	}
+}
+
+func (s *downSink) Output(n odp.Port, p *packet.Packet) { s.down(p, &s.key, odp.Output{Port: n}) }
+
+func (s *downSink) Upcall(p *packet.Packet, key *flow.Key, a *odp.Userspace) { s.down(p, key, *a) }
+
+func (s *downSink) Recirculate(p *packet.Packet, key *flow.Key) {
+	s.down(p, key, odp.Recirc{ID: uint32(key.Get(flow.RecircID))})
+}
+
+func (s *downSink) Meter(uint32, *packet.Packet) bool { return false }
+
+// Drop counts nothing: the packet is not in the datapath.
+func (s *downSink) Drop(odp.DropReason) {}
 
 // send writes the packet behind its virtio_net_hdr.
 func (l *lane) send(pkt *datapath.Packet) error {

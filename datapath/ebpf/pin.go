@@ -14,7 +14,7 @@ import (
 
 // pinDir is the directory of one instance on a bpffs. In it is one directory per layout:
 //
-//	v1_<hash of sizes>/   map_<name>, progs, link_<ifindex>_<ingress|egress>
+//	v1_<hash of sizes>/   map_<name>, progs_<n>, link_<ifindex>_<ingress|egress>
 //	next/                 one that is being made
 //
 // bpffs allows no dots in names.
@@ -22,6 +22,7 @@ type pinDir struct {
 	root   string
 	lock   *os.File // flock: one instance at a time
 	layout string
+	progs  string // pin of the program array of this load
 }
 
 func openPinDir(root string) (*pinDir, error) {
@@ -109,25 +110,36 @@ func (p *pinDir) pinMaps(maps map[string]*ebpf.Map) error {
 	return nil
 }
 
-// pinProgs keeps the program array, which the kernel empties when nobody has it, in place of
-// the one before.
+// pinProgs keeps the program array, which the kernel empties when nobody has it. The one of
+// the programs that run now stays beside it until settle.
 func (p *pinDir) pinProgs(m *ebpf.Map) error {
-	tmp := p.path("progs_next")
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove stale pin: %w", err)
+	for i := range 100 {
+		path := p.path(fmt.Sprintf("progs_%d", i))
+		err := m.Pin(path)
+		if err == nil {
+			p.progs = path
+			return nil
+		}
+		if !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("pin program array: %w", err)
+		}
 	}
-	if err := m.Pin(tmp); err != nil {
-		return fmt.Errorf("pin program array: %w", err)
-	}
-	return nil
+	return fmt.Errorf("pin program array: too many in %s", p.dir())
 }
 
-// settle makes the new program array the pinned one, after all links have the new programs.
+// settle removes the other program arrays, after all links have the new programs.
 func (p *pinDir) settle() error {
-	if err := os.Rename(p.path("progs_next"), p.path("progs")); err != nil {
-		return fmt.Errorf("replace pinned program array: %w", err)
+	olds, err := filepath.Glob(p.path("progs_*"))
+	if err != nil {
+		return err
 	}
-	return nil
+	var errs []error
+	for _, old := range olds {
+		if old != p.progs {
+			errs = append(errs, os.Remove(old))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // loadLink opens the pinned link of a device, in this layout or in one before, and says

@@ -133,35 +133,66 @@ func (t *table) find(id uint16, key *[slotWords]uint64) (b *bpf.DatapathBucket, 
 	return nil, 0, noSlot
 }
 
-// place puts a live slot into one of its buckets.
+// place puts a slot into one of its buckets: the first unless that is full, because a look-up
+// that ends there touches one cache line. Of two full ones an entry moves to its other bucket.
 func (t *table) place(st *subtable, slot uint32) error {
 	b1, b2, sig := t.hash(st, &t.slots.at[slot].Key)
-	free := func(n uint32) (way, used int) {
-		way = -1
-		for i, e := range t.buckets.at[n].Entry {
-			switch {
-			case e == 0:
-				way = i
-			case uint32(e) == sig:
-				return -1, bucketWays // the programs look at one entry of a signature
-			default:
-				used++
-			}
-		}
-		return way, used
-	}
-	// The first bucket, unless it is full: a look-up that ends there touches one cache line.
-	way, _ := free(b1)
-	if way >= 0 {
-		atomic.StoreUint64(&t.buckets.at[b1].Entry[way], uint64(slot)<<32|uint64(sig))
+	if t.enter(b1, b1, slot, sig) || b1 != b2 && t.enter(b2, b1, slot, sig) {
 		return nil
 	}
-	if way, _ = free(b2); way < 0 || b1 == b2 {
-		return fmt.Errorf("both buckets of a flow are full: %w", datapath.ErrFull)
+	for _, b := range []uint32{b1, b2} {
+		for way := range bucketWays {
+			if t.move(b, way) && t.enter(b, b1, slot, sig) {
+				return nil
+			}
+		}
 	}
-	atomic.StoreUint64(&t.buckets.at[b2].Entry[way], uint64(slot)<<32|uint64(sig))
-	atomic.AddUint64(&t.buckets.at[b1].Overflow, 1)
-	return nil
+	return fmt.Errorf("all buckets of a flow are full: %w", datapath.ErrFull)
+}
+
+// enter puts a slot into bucket b if it has room; first is the first bucket of its hash. The
+// programs look at one entry of a signature, so there may be no other of that.
+func (t *table) enter(b, first, slot, sig uint32) bool {
+	free := -1
+	for i, e := range t.buckets.at[b].Entry {
+		if e == 0 {
+			free = i
+		} else if uint32(e) == sig {
+			return false
+		}
+	}
+	if free < 0 {
+		return false
+	}
+	atomic.StoreUint64(&t.buckets.at[b].Entry[free], uint64(slot)<<32|uint64(sig))
+	if b != first {
+		atomic.AddUint64(&t.buckets.at[first].Overflow, 1)
+	}
+	return true
+}
+
+// move brings an entry from its bucket to its other one, if that has room. It is in both for a
+// moment, never in none.
+func (t *table) move(b uint32, way int) bool {
+	e := t.buckets.at[b].Entry[way]
+	slot := uint32(e >> 32)
+	s := &t.slots.at[slot]
+	if s.Sub == 0 {
+		return false
+	}
+	b1, b2, sig := t.hash(t.sub(uint16(s.Sub-1)), &s.Key)
+	to := b1
+	if b == b1 {
+		to = b2
+	}
+	if to == b || !t.enter(to, b1, slot, sig) {
+		return false
+	}
+	atomic.StoreUint64(&t.buckets.at[b].Entry[way], 0)
+	if b != b1 {
+		atomic.AddUint64(&t.buckets.at[b1].Overflow, ^uint64(0))
+	}
+	return true
 }
 
 // unplace takes a slot's entry out.

@@ -3,6 +3,7 @@ package ebpf
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 )
 
 // iperf runs one TCP stream from a host and returns received bits per second.
@@ -309,6 +311,26 @@ func TestLists(t *testing.T) {
 	check("h2", [4]byte{10, 9, 9, 9}, 0x1234, 9)
 	check("h3", [4]byte{10, 9, 9, 9}, 0x1234, 9)
 	check("h1", [4]byte{10, 9, 9, 9}, 0x1234, 9)
+
+	// Lists that the programs cannot run are run in user space.
+	var key flow.Key
+	key.Set(flow.InPort, uint64(p1))
+	packet.Extract(want, &key)
+	long := append(want, make([]byte, 40)...)
+	err := d.Execute(&datapath.Packet{Data: long}, &key, []odp.Action{
+		odp.Clone{Actions: []odp.Action{set(flow.IPv4Dst, 10, 8, 8, 8), odp.Output{Port: p2}}},
+		odp.Trunc{MaxLen: uint32(len(want))}, odp.Output{Port: p3},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = long
+	check("h2", [4]byte{10, 8, 8, 8}, 200, 64)
+	want = want[:46]
+	check("h3", [4]byte{10, 0, 0, 2}, 200, 64)
+	if err := d.Execute(&datapath.Packet{Data: long}, &key, []odp.Action{odp.Meter{ID: 1}, odp.Output{Port: p2}}); !errors.Is(err, datapath.ErrUnsupported) {
+		t.Errorf("meter: %v", err)
+	}
 }
 
 func TestUpcallRate(t *testing.T) {
