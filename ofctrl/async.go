@@ -1,0 +1,126 @@
+package ofctrl
+
+import (
+	"slices"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+)
+
+// asyncMasks say which reasons of which asynchronous messages a connection wants, in the role
+// primary or equal, and in the role secondary.
+type asyncMasks [openflow.NumAsync][2]uint32
+
+// allReasons are more than any version has.
+const allReasons uint32 = 0xffff
+
+// defaultAsync is what a connection wants until it says otherwise (OpenFlow 1.5 section 6.3.6).
+func defaultAsync(v openflow.Version) asyncMasks {
+	var m asyncMasks
+	packetIn := uint32(1<<openflow.ReasonNoMatch | 1<<openflow.ReasonAction)
+	if v >= openflow.V14 {
+		packetIn |= 1<<openflow.ReasonActionSet | 1<<openflow.ReasonGroup | 1<<openflow.ReasonPacketOut
+	}
+	removed := uint32(1<<openflow.RemovedIdleTimeout | 1<<openflow.RemovedHardTimeout | 1<<openflow.RemovedDelete | 1<<openflow.RemovedGroupDelete)
+	if v >= openflow.V14 {
+		removed |= 1<<openflow.RemovedMeterDelete | 1<<openflow.RemovedEviction
+	}
+	portStatus := uint32(1<<0 | 1<<1 | 1<<2)
+	m[openflow.AsyncPacketIn] = [2]uint32{packetIn, 0}
+	m[openflow.AsyncFlowRemoved] = [2]uint32{removed, 0}
+	m[openflow.AsyncPortStatus] = [2]uint32{portStatus, portStatus}
+	return m
+}
+
+// wants reports whether the connection gets an asynchronous message; sw.mu is held. Connections
+// that came in get none until they set a miss_send_len.
+func (c *conn) wants(t openflow.AsyncType, reason uint32) bool {
+	if c.service && c.missSendLen == 0 {
+		return false
+	}
+	i := 0
+	if c.role == openflow.RoleSecondary {
+		i = 1
+	}
+	return c.async[t][i]>>reason&1 != 0
+}
+
+// PacketIn is a packet for controllers.
+type PacketIn struct {
+	openflow.PacketIn
+	MaxLen       uint16 // of the action; packets are always sent whole, as there are no buffers
+	ControllerID uint16
+	InPort       openflow.PortNo
+}
+
+// SendPacketIn sends a packet to the controllers that want it. It keeps a copy of p's packet and
+// never waits; callers may hold Options.Mu for reading.
+func (s *Switch) SendPacketIn(p *PacketIn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var packet []byte
+	for c := range s.conns {
+		reason := wireReason(p.Reason, c.version)
+		if c.controllerID != p.ControllerID || !c.wants(openflow.AsyncPacketIn, uint32(reason)) {
+			continue
+		}
+		if packet == nil {
+			packet = slices.Clone(p.Packet)
+		}
+		m := p.PacketIn
+		m.Packet = packet
+		m.Reason = reason
+		m.BufferID = openflow.NoBuffer
+		m.Format = c.format
+		if m.TotalLen == 0 {
+			m.TotalLen = len(packet)
+		}
+		if !c.out.packetIn(&m) {
+			c.remote.dropped++
+			s.count("packet_in_drop", 1)
+		}
+	}
+}
+
+// wireReason is the reason as a version can say it.
+func wireReason(r openflow.PacketInReason, v openflow.Version) openflow.PacketInReason {
+	if v < openflow.V14 && r > openflow.ReasonInvalidTTL {
+		return openflow.ReasonAction
+	}
+	return r
+}
+
+// PortStatus tells controllers of a port: reason 0 add, 1 delete, 2 modify.
+func (s *Switch) PortStatus(reason uint8, p openflow.Port) {
+	s.notify(openflow.AsyncPortStatus, uint32(reason), nil, &openflow.PortStatus{Reason: reason, Port: p})
+}
+
+// FlowsRemoved tells controllers of the rules that asked for it.
+func (s *Switch) FlowsRemoved(gone []table.Removed) {
+	for _, g := range gone {
+		if r := g.Rule; r.Flags&openflow.FlagSendFlowRem != 0 {
+			stats := r.Stats()
+			age := s.o.Clock.Now().Sub(r.Created)
+			s.notify(openflow.AsyncFlowRemoved, uint32(g.Reason), nil, &openflow.FlowRemoved{
+				Match: r.Match(), Priority: uint16(r.Priority), Reason: g.Reason, Table: r.Table, Cookie: r.Cookie,
+				DurationSec: seconds(age), DurationNsec: nanoseconds(age), Idle: r.Idle, Hard: r.Hard,
+				Packets: stats.Packets, Bytes: stats.Bytes,
+			})
+		}
+	}
+}
+
+// notify queues an asynchronous message for the connections that want it, but for one.
+func (s *Switch) notify(t openflow.AsyncType, reason uint32, but *conn, m openflow.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c == but || !c.wants(t, reason) {
+			continue
+		}
+		if err := c.out.notice(m); err != nil {
+			s.log.Warnf("%s: %v, disconnecting", c.remote.config.Target, err)
+			c.cancel(err)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package ofctrl
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// SetControllers makes the bridge's controllers those of the list. Targets that stay keep their
+// connections; other settings of theirs take effect at once. Going from none to some or back
+// flushes the flow tables, as in OVS. Bad targets show in the log and in Status.
+func (s *Switch) SetControllers(list []ControllerConfig) {
+	s.mu.Lock()
+	had := len(s.remotes) > 0
+	want := make(map[string]ControllerConfig, len(list))
+	for _, c := range list {
+		want[c.Target] = c
+	}
+	for target, r := range s.remotes {
+		if _, ok := want[target]; !ok {
+			delete(s.remotes, target)
+			if r.stop != nil {
+				r.stop()
+			}
+		}
+	}
+	for _, target := range slices.Sorted(maps.Keys(want)) {
+		if r := s.remotes[target]; r != nil {
+			r.config = want[target]
+			continue
+		}
+		r := newRemote(s, want[target], false)
+		s.remotes[target] = r
+		s.start(r)
+	}
+	flush := had != (len(s.remotes) > 0)
+	if flush {
+		s.orphaned = s.o.Clock.Now()
+		flush = !s.restoring
+		s.restoring = false
+	}
+	s.mu.Unlock()
+	if flush {
+		s.Flush()
+	}
+	s.checkFailOpen()
+	s.changed()
+}
+
+// Restoring tells that flows are being restored before controllers are set
+// (other_config:flow-restore-wait): the next change from none to some keeps the flows.
+func (s *Switch) Restoring() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restoring = true
+}
+
+// Reconnect closes all connections with controllers; they are made again.
+func (s *Switch) Reconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if !c.service {
+			c.close("reconnection asked for")
+		}
+	}
+}
+
+// ControllerStatus is what a Controller row shows.
+type ControllerStatus struct {
+	Target    string
+	Connected bool
+	Role      string // "other", "master", "slave", as the schema has it; "" when not connected
+	Status    map[string]string
+}
+
+// Status returns the state of the controllers, by target.
+func (s *Switch) Status() []ControllerStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.o.Clock.Now()
+	out := make([]ControllerStatus, 0, len(s.remotes))
+	for _, target := range slices.Sorted(maps.Keys(s.remotes)) {
+		r := s.remotes[target]
+		st := ControllerStatus{Target: target, Status: map[string]string{"state": r.state}}
+		if r.lastError != "" {
+			st.Status["last_error"] = r.lastError
+		}
+		if r.target.passive {
+			n := 0
+			for c := range s.conns {
+				if c.remote == r {
+					n++
+				}
+			}
+			st.Connected = n > 0
+			st.Status["n_connections"] = strconv.Itoa(n)
+		} else {
+			st.Connected = r.conn != nil
+			if r.conn != nil {
+				st.Role = roleNames[r.conn.role]
+			}
+			addSince(st.Status, "sec_since_connect", now, r.since)
+			addSince(st.Status, "sec_since_disconnect", now, r.until)
+		}
+		if r.dropped > 0 {
+			st.Status["packet-in-dropped"] = strconv.FormatUint(r.dropped, 10)
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+var roleNames = map[openflow.Role]string{openflow.RoleEqual: "other", openflow.RolePrimary: "master", openflow.RoleSecondary: "slave"}
+
+func addSince(m map[string]string, key string, now, at time.Time) {
+	if !at.IsZero() {
+		m[key] = strconv.Itoa(int(now.Sub(at).Seconds()))
+	}
+}
+
+// Connected is the number of controllers with a connection (service connections not counted).
+func (s *Switch) Connected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for c := range s.conns {
+		if !c.service {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,86 @@
+package ofctrl
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+)
+
+// flowMod applies a flow mod as the connection's version means it.
+func (c *conn) flowMod(m *openflow.FlowMod) error {
+	if m.Flags&openflow.FlagEmergency != 0 {
+		// There are no emergency flows: their table is always full.
+		return fmt.Errorf("flow mod: emergency flow: %w", openflow.FlowModTableFull)
+	}
+	if m.BufferID != openflow.NoBuffer {
+		return fmt.Errorf("flow mod: %w", openflow.BufferUnknown)
+	}
+	if m.Command == openflow.FlowAdd && c.version <= openflow.V11 {
+		m.Flags |= openflow.FlagResetCounts
+	}
+	if c.version == openflow.V10 && !c.state.FlowModTableID {
+		m.Table = openflow.TableAll
+	}
+	if m.Command != openflow.FlowDelete && m.Command != openflow.FlowDeleteStrict {
+		if err := checkGroups(m.Actions); err != nil {
+			return err
+		}
+	}
+	return c.sw.ApplyFlowMod(m)
+}
+
+// ApplyFlowMod changes the flow tables and tells the host and the controllers. Errors wrap an
+// openflow.Err.
+func (s *Switch) ApplyFlowMod(m *openflow.FlowMod) error {
+	s.o.Mu.Lock()
+	gone, err := s.o.Tables.Apply(m)
+	s.o.Mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.o.Host.TablesChanged()
+	s.FlowsRemoved(gone)
+	return nil
+}
+
+// checkGroups refuses actions that name a group or meter: there are none.
+func checkGroups(actions []openflow.Action) error {
+	for _, a := range actions {
+		var err error
+		switch a := a.(type) {
+		case openflow.Group:
+			err = fmt.Errorf("group %d: %w", a.ID, openflow.ActionBadOutGroup)
+		case openflow.Meter:
+			err = fmt.Errorf("meter %d: %w", a.ID, openflow.MeterModUnknownMeter)
+		case openflow.WriteActions:
+			err = checkGroups(a.Actions)
+		case openflow.Clone:
+			err = checkGroups(a.Actions)
+		case openflow.CT:
+			err = checkGroups(a.Actions)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flowStats describes a rule.
+func flowStats(r *table.Rule, now time.Time) openflow.FlowStats {
+	st := r.Stats()
+	age := now.Sub(r.Created)
+	return openflow.FlowStats{
+		Table: r.Table, Match: r.Match(), Priority: uint16(r.Priority), Cookie: r.Cookie,
+		DurationSec: seconds(age), DurationNsec: nanoseconds(age),
+		Idle: r.Idle, Hard: r.Hard, Importance: r.Importance,
+		IdleAge: int(seconds(now.Sub(st.Used))), HardAge: int(seconds(now.Sub(r.Modified))),
+		Flags: r.Flags, Packets: st.Packets, Bytes: st.Bytes, Actions: r.Actions,
+	}
+}
+
+// seconds and nanoseconds are the two halves of a duration on the wire; a negative one is 0.
+func seconds(d time.Duration) uint32     { return uint32(max(d, 0) / time.Second) }
+func nanoseconds(d time.Duration) uint32 { return uint32(max(d, 0) % time.Second) }

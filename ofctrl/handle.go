@@ -1,0 +1,173 @@
+package ofctrl
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+)
+
+// Capabilities of FeaturesReply (ofp_capabilities).
+const (
+	capFlowStats  = 1 << 0
+	capTableStats = 1 << 1
+	capPortStats  = 1 << 2
+	capGroupStats = 1 << 3
+	capQueueStats = 1 << 6
+	capARPMatchIP = 1 << 7
+)
+
+// flowFormatNXM is NXFF_NXM of NXT_SET_FLOW_FORMAT.
+const flowFormatNXM = 2
+
+// actions10 are the actions of OpenFlow 1.0, output to enqueue.
+const actions10 = 0xfff
+
+// handle does one message. Errors that are for the peer wrap an openflow.Err.
+func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error {
+	s := c.sw
+	switch m := m.(type) {
+	case *openflow.Hello, *openflow.EchoReply:
+		return nil
+	case *openflow.Error:
+		s.log.Debugf("%s: peer reports error %v", c.remote.config.Target, m.Err)
+		return nil
+	case *openflow.EchoRequest:
+		return c.send(ctx, xid, &openflow.EchoReply{Data: m.Data})
+	case *openflow.FeaturesRequest:
+		return c.send(ctx, xid, c.features())
+	case *openflow.GetConfigRequest:
+		s.mu.Lock()
+		reply := &openflow.GetConfigReply{Flags: s.frag, MissSendLen: c.missSendLen}
+		s.mu.Unlock()
+		return c.send(ctx, xid, reply)
+	case *openflow.SetConfig:
+		c.setConfig(m)
+		return nil
+	case *openflow.BarrierRequest:
+		// Messages of a connection are done one after the other: the fence is there already.
+		return c.send(ctx, xid, &openflow.BarrierReply{})
+	case *openflow.FlowMod:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.flowMod(m)
+	case *openflow.PacketOut:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.packetOut(m)
+	case *openflow.PortMod:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.portMod(m)
+	case *openflow.RoleRequest:
+		return c.handleRole(ctx, xid, m)
+	case *openflow.SetAsync:
+		s.mu.Lock()
+		c.async = m.Masks
+		s.mu.Unlock()
+		return nil
+	case *openflow.GetAsyncRequest:
+		s.mu.Lock()
+		reply := &openflow.GetAsyncReply{Masks: c.async}
+		s.mu.Unlock()
+		return c.send(ctx, xid, reply)
+	case *openflow.SetPacketInFormat:
+		if m.Format > openflow.PacketInNXT2 {
+			return openflow.NXUnsupportedPacketInFormat
+		}
+		s.mu.Lock()
+		c.format = m.Format
+		s.mu.Unlock()
+		return nil
+	case *openflow.SetControllerID:
+		s.mu.Lock()
+		c.controllerID = m.ID
+		s.mu.Unlock()
+		return nil
+	case *openflow.SetFlowFormat:
+		c.nxm.Store(m.Format == flowFormatNXM)
+		return nil
+	case *openflow.FlowModTableID:
+		c.state.FlowModTableID = m.Set
+		return nil
+	case *openflow.MultipartRequest:
+		return c.multipart(ctx, xid, m)
+	case *openflow.Raw:
+		return c.raw(ctx, xid, m)
+	}
+	// Replies and asynchronous messages are not for a switch.
+	return openflow.BadType
+}
+
+func (c *conn) features() *openflow.FeaturesReply {
+	r := &openflow.FeaturesReply{
+		DatapathID:   c.sw.o.Host.DatapathID(),
+		Tables:       table.Visible,
+		Capabilities: capFlowStats | capTableStats | capPortStats | capQueueStats,
+	}
+	switch c.version {
+	case openflow.V10:
+		r.Capabilities |= capARPMatchIP
+		r.Actions = actions10
+	case openflow.V11:
+		r.Capabilities |= capGroupStats | capARPMatchIP
+	default:
+		r.Capabilities |= capGroupStats
+	}
+	if c.version <= openflow.V12 {
+		r.Ports = c.sw.o.Host.Ports()
+	}
+	return r
+}
+
+// fragMask is the fragment handling in the flags of SetConfig.
+const fragMask = 3
+
+// setConfig takes what can be taken: a fragment mode that the switch has not is ignored, which
+// peers see by asking.
+func (c *conn) setConfig(m *openflow.SetConfig) {
+	s := c.sw
+	mode := m.Flags & fragMask
+	s.mu.Lock()
+	c.missSendLen = m.MissSendLen
+	change := c.role != openflow.RoleSecondary && mode != openflow.FragReasm && mode != s.frag
+	if change {
+		s.frag = mode
+	}
+	s.mu.Unlock()
+	if change {
+		s.o.Host.SetFragHandling(mode)
+	}
+}
+
+func (c *conn) packetOut(m *openflow.PacketOut) error {
+	if m.BufferID != openflow.NoBuffer {
+		return fmt.Errorf("packet-out: %w", openflow.BufferUnknown)
+	}
+	if err := checkGroups(m.Actions); err != nil {
+		return err
+	}
+	return c.sw.o.Host.PacketOut(m)
+}
+
+// configMask are the config bits that a port mod may change.
+const configMask = openflow.ConfigPortDown | openflow.ConfigNoSTP | openflow.ConfigNoRecv | openflow.ConfigNoRecvSTP |
+	openflow.ConfigNoFlood | openflow.ConfigNoFwd | openflow.ConfigNoPacketIn
+
+func (c *conn) portMod(m *openflow.PortMod) error {
+	for _, p := range c.sw.o.Host.Ports() {
+		if p.No != m.Port {
+			continue
+		}
+		// OpenFlow 1.5 made the address optional: all zero.
+		if p.HWAddr != m.HWAddr && (c.version < openflow.V15 || m.HWAddr != [6]byte{}) {
+			return fmt.Errorf("port mod: %w", openflow.PortModBadHWAddr)
+		}
+		return c.sw.o.Host.SetPortConfig(m.Port, m.Config, m.Mask&configMask)
+	}
+	return fmt.Errorf("port mod: %w", openflow.PortModBadPort)
+}

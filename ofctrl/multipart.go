@@ -1,0 +1,132 @@
+package ofctrl
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
+)
+
+// multipart answers a request for statistics.
+func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartRequest) error {
+	if m.More {
+		// Only table features would need more than one part.
+		return fmt.Errorf("multipart request in parts: %w", openflow.MultipartBufferOverflow)
+	}
+	s := c.sw
+	switch req := m.Body.(type) {
+	case *openflow.DescRequest:
+		s.mu.Lock()
+		desc := s.desc
+		s.mu.Unlock()
+		return c.part(ctx, xid, &desc)
+	case *openflow.FlowRequest:
+		if req.Table != openflow.TableAll && req.Table >= table.Count {
+			return fmt.Errorf("flow statistics of table %d: %w", req.Table, openflow.BadTableID)
+		}
+		if req.Aggregate {
+			return c.aggregate(ctx, xid, req)
+		}
+		return c.flows(ctx, xid, req)
+	case *openflow.TableRequest:
+		s.o.Mu.RLock()
+		tables := s.o.Tables.TableStats()
+		s.o.Mu.RUnlock()
+		return parts(ctx, c, xid, tables, func(t []openflow.TableStats) openflow.MultipartBody {
+			return &openflow.TableReply{Tables: t}
+		})
+	case *openflow.PortStatsRequest:
+		return parts(ctx, c, xid, s.o.Host.PortStats(req.Port), func(p []openflow.PortStats) openflow.MultipartBody {
+			return &openflow.PortStatsReply{Ports: p}
+		})
+	case *openflow.PortDescRequest:
+		ports := s.o.Host.Ports()
+		if req.Port != openflow.PortAny && c.version >= openflow.V15 {
+			ports = slices.DeleteFunc(slices.Clone(ports), func(p openflow.Port) bool { return p.No != req.Port })
+		}
+		return parts(ctx, c, xid, ports, func(p []openflow.Port) openflow.MultipartBody {
+			return &openflow.PortDescReply{Ports: p}
+		})
+	case *openflow.QueueRequest:
+		return c.queues(ctx, xid, req)
+	case *openflow.RawMultipart:
+		return c.rawMultipart(ctx, xid, req)
+	}
+	return openflow.BadMultipart
+}
+
+// part sends a reply of one part.
+func (c *conn) part(ctx context.Context, xid uint32, body openflow.MultipartBody) error {
+	return c.send(ctx, xid, &openflow.MultipartReply{Body: body})
+}
+
+// partItems is how many items are tried in one part of a reply at first.
+const partItems = 256
+
+// parts sends a list as a reply of as many parts as it takes, each below 64 KB.
+func parts[T any](ctx context.Context, c *conn, xid uint32, list []T, body func([]T) openflow.MultipartBody) error {
+	n := partItems
+	for {
+		n = min(n, len(list))
+		b, err := c.encode(xid, &openflow.MultipartReply{More: n < len(list), Body: body(list[:n])})
+		if err != nil {
+			if n <= 1 {
+				return err
+			}
+			n /= 2 // did not fit
+			continue
+		}
+		if err := c.sendBytes(ctx, b); err != nil {
+			return err
+		}
+		if list = list[n:]; len(list) == 0 {
+			return nil
+		}
+	}
+}
+
+func filter(req *openflow.FlowRequest) *table.Filter {
+	return &table.Filter{
+		Table: req.Table, Match: req.Match, Cookie: req.Cookie, CookieMask: req.CookieMask,
+		OutPort: req.OutPort, OutGroup: req.OutGroup,
+	}
+}
+
+func (c *conn) flows(ctx context.Context, xid uint32, req *openflow.FlowRequest) error {
+	s := c.sw
+	var flows []openflow.FlowStats
+	s.o.Mu.RLock()
+	now := s.o.Clock.Now()
+	s.o.Tables.Each(filter(req), func(r *table.Rule) { flows = append(flows, flowStats(r, now)) })
+	s.o.Mu.RUnlock()
+	return parts(ctx, c, xid, flows, func(f []openflow.FlowStats) openflow.MultipartBody {
+		return &openflow.FlowReply{Flows: f, Nicira: req.Nicira}
+	})
+}
+
+func (c *conn) aggregate(ctx context.Context, xid uint32, req *openflow.FlowRequest) error {
+	s := c.sw
+	s.o.Mu.RLock()
+	packets, bytes, flows := s.o.Tables.Aggregate(filter(req))
+	s.o.Mu.RUnlock()
+	return c.part(ctx, xid, &openflow.AggregateReply{Packets: packets, Bytes: bytes, Flows: flows, Nicira: req.Nicira})
+}
+
+func (c *conn) queues(ctx context.Context, xid uint32, req *openflow.QueueRequest) error {
+	if req.Port != openflow.PortAny && !c.sw.hasPort(req.Port) {
+		return fmt.Errorf("queue statistics of port %d: %w", req.Port, openflow.QueueBadPort)
+	}
+	queues := c.sw.o.Host.QueueStats(req.Port, req.Queue)
+	if len(queues) == 0 && req.Queue != QueueAll {
+		return fmt.Errorf("queue statistics of queue %d: %w", req.Queue, openflow.QueueBadQueue)
+	}
+	return parts(ctx, c, xid, queues, func(q []openflow.QueueStats) openflow.MultipartBody {
+		return &openflow.QueueReply{Queues: q}
+	})
+}
+
+func (s *Switch) hasPort(no openflow.PortNo) bool {
+	return slices.ContainsFunc(s.o.Host.Ports(), func(p openflow.Port) bool { return p.No == no })
+}

@@ -1,0 +1,31 @@
+package ofctrl
+
+import (
+	"errors"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+)
+
+// errorData is how much of a request an error carries.
+const errorData = 64
+
+// Message types that are the same in all versions (OpenFlow 1.5 section 7.1.1).
+const (
+	typeHello     = 0
+	typeError     = 1
+	typeEchoReply = 3
+)
+
+// errorKind is the OpenFlow error that err stands for.
+func errorKind(err error) openflow.Err {
+	var kind openflow.Err
+	if errors.As(err, &kind) {
+		return kind
+	}
+	return openflow.ErrUnknown
+}
+
+// replyError is the error message for a request.
+func replyError(kind openflow.Err, request []byte) *openflow.Error {
+	return &openflow.Error{Err: kind, Data: request[:min(len(request), errorData)]}
+}
