@@ -8,28 +8,6 @@
 
 #define ACTIONS_TURN 8 /* actions, jumps counted, until the program enters itself again */
 
-/* dp_hash: of the addresses, protocol and ports; symmetric: the same in both directions. */
-static __always_inline __u32 l4_hash(const union ctx *c, int symmetric, __u32 basis)
-{
-	__u64 a, d, h = basis;
-	const struct flow_key *k = &c->key;
-	__u64 ps = k->tp_src, pd = k->tp_dst;
-
-	if (k->eth_type == bpf_htons(ETH_P_IPV6)) {
-		a = k->ipv6_src[0] * hash_mul[0] + k->ipv6_src[1] * hash_mul[1];
-		d = k->ipv6_dst[0] * hash_mul[0] + k->ipv6_dst[1] * hash_mul[1];
-	} else {
-		a = k->ipv4_src * hash_mul[2];
-		d = k->ipv4_dst * hash_mul[2];
-	}
-	a += ps * hash_mul[3];
-	d += pd * hash_mul[3];
-	h += symmetric ? hash_finish(a) + hash_finish(d) : hash_finish(a) + hash_finish(d) * hash_mul[4];
-	h += k->nw_proto * hash_mul[5];
-	h = hash_finish(h) >> 32;
-	return h ? h : 1; /* 0 says that there is no hash */
-}
-
 static __always_inline int recirculate(struct __sk_buff *skb, union ctx *c, __u32 id)
 {
 	if (++c->s.recircs > RECIRC_MAX)
@@ -77,9 +55,11 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			pc = 0;
 			continue;
 		case ACT_HASH:
-			c->key.dp_hash = bpf_htonl(l4_hash(c, a.a, a.c));
-			c->s.meta = 1;
-			break;
+			c->s.kind = a.a;
+			c->s.cookie = a.c;
+			c->s.block = block;
+			c->s.pc = pc + 1;
+			return go(skb, c, PROG_HASH);
 		case ACT_SET_ETH:
 			err = set_eth(skb, b, pc);
 			words = 5;

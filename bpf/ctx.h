@@ -24,7 +24,7 @@ struct ctx_state {
 	__u32 search; /* subtables tried */
 	__u32 hash;   /* of the flow cache */
 	__u32 recircs;
-	__u32 kind; /* upcall: kind and cookie */
+	__u32 kind; /* upcall: kind and cookie; hash: symmetric and basis */
 	__u32 cookie;
 	__u32 changed;   /* the packet is not what the key says */
 	__u32 last;      /* upcall: nothing follows */

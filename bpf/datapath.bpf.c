@@ -5,6 +5,7 @@
  * and those that they continue in. All return a verdict of tc. */
 
 #include "actions.h"
+#include "hash.h"
 #include "upcall.h"
 
 /* The kernel lets only GPL-compatible programs call the helpers that read its memory. */
@@ -157,6 +158,30 @@ int more(struct __sk_buff *skb)
 	return c && t ? search_on(skb, c, t) : TC_ACT_SHOT;
 }
 
+/* Makes the key say what actions have made of the packet. */
+static __always_inline int refresh(struct __sk_buff *skb, union ctx *c)
+{
+	if (!c->s.changed)
+		return PARSE_OK;
+	parse_metadata(skb, c);
+	return parse(skb, c);
+}
+
+/* Writes dp_hash, then goes on with the actions. */
+SEC("tc")
+int hash(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	if (!c)
+		return TC_ACT_SHOT;
+	if (refresh(skb, c) == PARSE_PULL)
+		return drop(c, DROP_PULL);
+	c->key.dp_hash = bpf_htonl(l4_hash(&c->key, c->s.kind, c->s.cookie));
+	c->s.meta = 1;
+	return go(skb, c, PROG_ACTIONS);
+}
+
 /* Sends the packet up, then goes on with its actions. */
 SEC("tc")
 int upcall(struct __sk_buff *skb)
@@ -167,11 +192,8 @@ int upcall(struct __sk_buff *skb)
 
 	if (!c)
 		return TC_ACT_SHOT;
-	if (c->s.changed) {
-		parse_metadata(skb, c);
-		if (parse(skb, c) == PARSE_PULL)
-			return drop(c, DROP_PULL);
-	}
+	if (refresh(skb, c) == PARSE_PULL)
+		return drop(c, DROP_PULL);
 	err = send_up(skb, c);
 	if (err) {
 		struct totals *t = bpf_map_lookup_elem(&total, &zero);

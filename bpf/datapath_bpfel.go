@@ -272,7 +272,8 @@ const (
 	DatapathProgIndexPROG_AGAIN   DatapathProgIndex = 1
 	DatapathProgIndexPROG_UPCALL  DatapathProgIndex = 2
 	DatapathProgIndexPROG_MORE    DatapathProgIndex = 3
-	DatapathProgIndexPROG_MAX     DatapathProgIndex = 4
+	DatapathProgIndexPROG_HASH    DatapathProgIndex = 4
+	DatapathProgIndexPROG_MAX     DatapathProgIndex = 5
 )
 
 type DatapathSubtable struct {
@@ -406,6 +407,7 @@ const (
 	DatapathProgAgain        = "again"
 	DatapathProgClock        = "clock"
 	DatapathProgEgress       = "egress"
+	DatapathProgHash         = "hash"
 	DatapathProgIngress      = "ingress"
 	DatapathProgInject       = "inject"
 	DatapathProgMore         = "more"
@@ -467,6 +469,7 @@ type DatapathProgramSpecs struct {
 	Again   *ebpf.ProgramSpec `ebpf:"again"`
 	Clock   *ebpf.ProgramSpec `ebpf:"clock"`
 	Egress  *ebpf.ProgramSpec `ebpf:"egress"`
+	Hash    *ebpf.ProgramSpec `ebpf:"hash"`
 	Ingress *ebpf.ProgramSpec `ebpf:"ingress"`
 	Inject  *ebpf.ProgramSpec `ebpf:"inject"`
 	More    *ebpf.ProgramSpec `ebpf:"more"`
@@ -598,6 +601,7 @@ type DatapathPrograms struct {
 	Again   *ebpf.Program `ebpf:"again"`
 	Clock   *ebpf.Program `ebpf:"clock"`
 	Egress  *ebpf.Program `ebpf:"egress"`
+	Hash    *ebpf.Program `ebpf:"hash"`
 	Ingress *ebpf.Program `ebpf:"ingress"`
 	Inject  *ebpf.Program `ebpf:"inject"`
 	More    *ebpf.Program `ebpf:"more"`
@@ -610,6 +614,7 @@ func (p *DatapathPrograms) Close() error {
 		p.Again,
 		p.Clock,
 		p.Egress,
+		p.Hash,
 		p.Ingress,
 		p.Inject,
 		p.More,

@@ -16,7 +16,7 @@ const volatile __u32 n_rings = 1;
 const volatile __u64 hash_mul[SLOT_WORDS] = {};
 
 /* Rare work is in programs of its own, entered at constant indices. */
-enum prog_index { PROG_ACTIONS, PROG_AGAIN, PROG_UPCALL, PROG_MORE, PROG_MAX };
+enum prog_index { PROG_ACTIONS, PROG_AGAIN, PROG_UPCALL, PROG_MORE, PROG_HASH, PROG_MAX };
 
 /* Keeps types in the BTF that no map has, for the agent's generated view. */
 const volatile union {

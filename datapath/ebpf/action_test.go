@@ -47,7 +47,9 @@ func randomActions(r *rand.Rand, k *flow.Key, p1 odp.Port) (out []odp.Action) {
 		}
 	}
 	for range r.IntN(9) {
-		switch r.IntN(5) {
+		switch r.IntN(6) {
+		case 5:
+			out = append(out, odp.Hash{SymL4: r.IntN(2) == 0, Basis: r.Uint32()})
 		case 0:
 			if tags < 2 {
 				out = append(out, odp.PushVLAN{TPID: []uint16{0x8100, 0x88a8}[r.IntN(2)], TCI: uint16(r.Uint32()) | flow.VLANPresent})

@@ -121,6 +121,7 @@ func (d *Datapath) load() error {
 	for name, at := range map[string]bpf.DatapathProgIndex{
 		"actions": bpf.DatapathProgIndexPROG_ACTIONS, "again": bpf.DatapathProgIndexPROG_AGAIN,
 		"upcall": bpf.DatapathProgIndexPROG_UPCALL, "more": bpf.DatapathProgIndexPROG_MORE,
+		"hash": bpf.DatapathProgIndexPROG_HASH,
 	} {
 		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
 			return fmt.Errorf("enter program %s: %w", name, err)
