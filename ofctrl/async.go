@@ -119,7 +119,7 @@ func (s *Switch) notify(t openflow.AsyncType, reason uint32, but *conn, m openfl
 			continue
 		}
 		if err := c.out.notice(m); err != nil {
-			s.log.Warnf("%s: %v, disconnecting", c.remote.config.Target, err)
+			s.log.Warnf("%s: %v, disconnecting", c.remote.name, err)
 			c.cancel(err)
 		}
 	}

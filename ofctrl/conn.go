@@ -111,7 +111,7 @@ func (c *conn) register() {
 	}
 	s.mu.Unlock()
 	if !c.service {
-		s.log.Infof("%s: connected", c.remote.config.Target)
+		s.log.Infof("%s: connected", c.remote.name)
 	}
 	s.count("rconn_connected", 1)
 	s.checkFailOpen()
@@ -246,7 +246,11 @@ func (c *conn) watch(ctx context.Context) {
 			probed = heard
 			_ = c.out.notice(&openflow.EchoRequest{})
 		default:
-			c.close(fmt.Sprintf("no response to inactivity probe after %g seconds, disconnecting", probe.Seconds()))
+			why := fmt.Sprintf("no response to inactivity probe after %g seconds, disconnecting", probe.Seconds())
+			if !c.service {
+				c.sw.log.Errorf("%s: %s", c.remote.name, why)
+			}
+			c.close(why)
 			return
 		}
 		select {
@@ -284,8 +288,11 @@ func (c *conn) serve(ctx context.Context, r *bufio.Reader) error {
 		if b[1] == typeError {
 			continue // never answer an error with one
 		}
-		c.sw.log.Debugf("%s: message of type %d refused: %v", c.remote.config.Target, b[1], err)
-		if err := c.send(ctx, xid, replyError(errorKind(err), b)); err != nil {
+		kind := errorKind(err)
+		if c.sw.news.allow(c.sw.o.Clock.Now()) {
+			c.sw.log.Infof("%s: sending %v error reply to message of type %d: %v", c.remote.name, kind, b[1], err)
+		}
+		if err := c.send(ctx, xid, replyError(kind, b)); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // flushes the flow tables, as in OVS. Bad targets show in the log and in Status.
 func (s *Switch) SetControllers(list []ControllerConfig) {
 	s.mu.Lock()
-	had := len(s.remotes) > 0
+	had := s.hasControllers()
 	want := make(map[string]ControllerConfig, len(list))
 	for _, c := range list {
 		want[c.Target] = c
@@ -36,7 +36,7 @@ func (s *Switch) SetControllers(list []ControllerConfig) {
 		s.remotes[target] = r
 		s.start(r)
 	}
-	flush := had != (len(s.remotes) > 0)
+	flush := had != s.hasControllers()
 	if flush {
 		s.orphaned = s.o.Clock.Now()
 		flush = !s.restoring
@@ -48,6 +48,16 @@ func (s *Switch) SetControllers(list []ControllerConfig) {
 	}
 	s.checkFailOpen()
 	s.changed()
+}
+
+// hasControllers reports whether the switch has controllers to connect to; s.mu is held.
+func (s *Switch) hasControllers() bool {
+	for _, r := range s.remotes {
+		if r.active() {
+			return true
+		}
+	}
+	return false
 }
 
 // Restoring tells that flows are being restored before controllers are set

@@ -19,7 +19,7 @@ func (s *Switch) SetFailMode(secure bool) {
 	s.mu.Lock()
 	same := s.standalone == standalone
 	s.standalone = standalone
-	flush := !same && len(s.remotes) == 0
+	flush := !same && !s.hasControllers()
 	s.mu.Unlock()
 	if flush {
 		s.Flush()
@@ -44,7 +44,7 @@ func (s *Switch) Flush() {
 // learning switch until somebody changes it. Options.Mu is held for writing.
 func (s *Switch) addDefaultFlow() {
 	s.mu.Lock()
-	wanted := s.standalone && len(s.remotes) == 0
+	wanted := s.standalone && !s.hasControllers()
 	s.mu.Unlock()
 	if wanted {
 		s.o.Tables.AddInternal(0, 0, &flow.Match{}, normal)
@@ -57,9 +57,11 @@ func (s *Switch) checkFailOpen() {
 	s.mu.Lock()
 	var probe time.Duration
 	for _, r := range s.remotes {
-		probe = max(probe, r.probe())
+		if r.active() {
+			probe = max(probe, r.probe())
+		}
 	}
-	want := s.standalone && len(s.remotes) > 0 && !s.orphaned.IsZero() && s.o.Clock.Now().Sub(s.orphaned) >= 3*probe
+	want := s.standalone && s.hasControllers() && !s.orphaned.IsZero() && s.o.Clock.Now().Sub(s.orphaned) >= 3*probe
 	was := s.failOpen
 	s.failOpen = want
 	s.mu.Unlock()

@@ -24,7 +24,7 @@ func (c *conn) flowMod(m *openflow.FlowMod) error {
 		m.Table = openflow.TableAll
 	}
 	if m.Command != openflow.FlowDelete && m.Command != openflow.FlowDeleteStrict {
-		if err := checkGroups(m.Actions); err != nil {
+		if err := checkActions(c.version, &m.Match, m.Table, m.Actions); err != nil {
 			return err
 		}
 	}
@@ -42,29 +42,6 @@ func (s *Switch) ApplyFlowMod(m *openflow.FlowMod) error {
 	}
 	s.o.Host.TablesChanged()
 	s.FlowsRemoved(gone)
-	return nil
-}
-
-// checkGroups refuses actions that name a group or meter: there are none.
-func checkGroups(actions []openflow.Action) error {
-	for _, a := range actions {
-		var err error
-		switch a := a.(type) {
-		case openflow.Group:
-			err = fmt.Errorf("group %d: %w", a.ID, openflow.ActionBadOutGroup)
-		case openflow.Meter:
-			err = fmt.Errorf("meter %d: %w", a.ID, openflow.MeterModUnknownMeter)
-		case openflow.WriteActions:
-			err = checkGroups(a.Actions)
-		case openflow.Clone:
-			err = checkGroups(a.Actions)
-		case openflow.CT:
-			err = checkGroups(a.Actions)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

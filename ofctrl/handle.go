@@ -31,7 +31,7 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 	case *openflow.Hello, *openflow.EchoReply:
 		return nil
 	case *openflow.Error:
-		s.log.Debugf("%s: peer reports error %v", c.remote.config.Target, m.Err)
+		s.log.Debugf("%s: peer reports error %v", c.remote.name, m.Err)
 		return nil
 	case *openflow.EchoRequest:
 		return c.send(ctx, xid, &openflow.EchoReply{Data: m.Data})
@@ -148,7 +148,7 @@ func (c *conn) packetOut(m *openflow.PacketOut) error {
 	if m.BufferID != openflow.NoBuffer {
 		return fmt.Errorf("packet-out: %w", openflow.BufferUnknown)
 	}
-	if err := checkGroups(m.Actions); err != nil {
+	if err := checkPacketOut(c.version, m.Actions); err != nil {
 		return err
 	}
 	return c.sw.o.Host.PacketOut(m)

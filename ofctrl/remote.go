@@ -35,6 +35,7 @@ const (
 // which they come in.
 type remote struct {
 	sw     *Switch
+	name   string           // in the log
 	config ControllerConfig // guarded by sw.mu
 	mgmt   bool             // the bridge's own service socket
 	target target
@@ -51,7 +52,7 @@ type remote struct {
 }
 
 func newRemote(s *Switch, c ControllerConfig, mgmt bool) *remote {
-	r := &remote{sw: s, config: c, mgmt: mgmt, state: "VOID"}
+	r := &remote{sw: s, name: s.o.Bridge + "<->" + c.Target, config: c, mgmt: mgmt, state: "VOID"}
 	if mgmt {
 		_, path, _ := cutKind(c.Target)
 		r.target = target{network: "unix", address: path, passive: true}
@@ -61,6 +62,12 @@ func newRemote(s *Switch, c ControllerConfig, mgmt bool) *remote {
 		r.lastError = r.err.Error()
 	}
 	return r
+}
+
+// active reports whether the target is a controller, to which the switch connects; those who come
+// in are not relied on, and a malformed target is none.
+func (r *remote) active() bool {
+	return (r.err == nil || errors.Is(r.err, errTLS)) && !r.target.passive
 }
 
 func cutKind(s string) (kind, rest string, ok bool) {
@@ -110,10 +117,13 @@ func (r *remote) connect(ctx context.Context) {
 	for {
 		quiet := backoff >= r.maxBackoff() // failures are no news any more
 		r.set("CONNECTING", nil)
+		if !quiet {
+			s.log.Infof("%s: connecting...", r.name)
+		}
 		nc, err := dial(ctx, r.target)
 		if err != nil {
 			if ctx.Err() == nil && !quiet {
-				s.log.Warnf("%s: connection failed (%s)", r.config.Target, errorText(err))
+				s.log.Warnf("%s: connection failed (%s)", r.name, errorText(err))
 			}
 		} else {
 			began := s.o.Clock.Now()
@@ -124,9 +134,9 @@ func (r *remote) connect(ctx context.Context) {
 			switch {
 			case ctx.Err() != nil:
 			case err == nil:
-				s.log.Infof("%s: connection closed by peer", r.config.Target)
+				s.log.Infof("%s: connection closed by peer", r.name)
 			default:
-				s.log.Warnf("%s: connection dropped (%s)", r.config.Target, errorText(err))
+				s.log.Infof("%s: connection dropped (%s)", r.name, errorText(err))
 			}
 		}
 		if ctx.Err() != nil {
@@ -138,9 +148,9 @@ func (r *remote) connect(ctx context.Context) {
 		switch {
 		case quiet:
 		case backoff < r.maxBackoff():
-			s.log.Infof("%s: waiting %d seconds before reconnect", r.config.Target, int(backoff.Seconds()))
+			s.log.Infof("%s: waiting %d seconds before reconnect", r.name, int(backoff.Seconds()))
 		default:
-			s.log.Infof("%s: continuing to retry connections in the background but suppressing further logging", r.config.Target)
+			s.log.Infof("%s: continuing to retry connections in the background but suppressing further logging", r.name)
 		}
 		select {
 		case <-ctx.Done():
@@ -201,7 +211,7 @@ func (r *remote) listen(ctx context.Context) {
 			return
 		}
 		if text := err.Error(); text != said {
-			s.log.Errorf("%s: %v", r.config.Target, err)
+			s.log.Errorf("%s: %v", r.name, err)
 			said = text
 		}
 		r.set("BACKOFF", err)
@@ -261,7 +271,7 @@ func (r *remote) accept(ctx context.Context, l net.Listener) error {
 		nc, err := l.Accept()
 		if err != nil {
 			if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ECONNABORTED) {
-				r.sw.log.Warnf("%s: accept: %v", r.config.Target, err)
+				r.sw.log.Warnf("%s: accept: %v", r.name, err)
 				select {
 				case <-ctx.Done():
 				case <-r.sw.o.Clock.After(time.Second):

@@ -65,8 +65,9 @@ const AllVersions uint32 = 1<<openflow.V10 | 1<<openflow.V11 | 1<<openflow.V12 |
 
 // Switch is one bridge's OpenFlow switch.
 type Switch struct {
-	o   Options
-	log *logrus.Entry
+	o    Options
+	log  *logrus.Entry
+	news limiter // of what peers do wrong
 
 	mu         sync.Mutex
 	ctx        context.Context // of Run; nil before and after it

@@ -12,6 +12,8 @@ import (
 // defaultPort is OpenFlow's.
 const defaultPort = 6653
 
+var errTLS = errors.New("TLS connections are not supported yet: use tcp, unix, ptcp or punix")
+
 // target is where a controller is, or where controllers may come.
 type target struct {
 	network string // "tcp", "unix"
@@ -46,12 +48,13 @@ func (s *Switch) parseTarget(text string) (target, error) {
 		t.network, t.passive = "unix", kind == "punix"
 		t.address, err = s.socketPath(rest, t.passive)
 	case "ssl", "pssl":
-		err = errors.New("TLS connections are not supported yet: use tcp, unix, ptcp or punix")
+		t.passive = kind == "pssl"
+		err = errTLS
 	default:
 		err = fmt.Errorf("unknown type %q: want tcp, unix, ptcp or punix", kind)
 	}
 	if err != nil {
-		return target{}, fmt.Errorf("controller %q: %w", text, err)
+		return target{passive: t.passive}, fmt.Errorf("controller %q: %w", text, err)
 	}
 	return t, nil
 }

@@ -46,7 +46,7 @@ func TestParseTarget(t *testing.T) {
 		{"punix:br0.mgmt", target{}, "bridge's own"},
 	} {
 		got, err := s.parseTarget(tt.text)
-		if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+		if err == nil && got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%q: %+v, %v; want %+v, %q", tt.text, got, err, tt.want, tt.err)
 		}
 	}

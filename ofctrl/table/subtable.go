@@ -28,7 +28,8 @@ type subtable struct {
 
 	first, last *Rule
 	priorities  map[int]int32 // rules per priority
-	max         int
+	ascending   []int         // its keys
+	max         int           // the highest when it was placed
 	placed      bool
 
 	prefix []prefixOf // fields with a trie in which the mask is a prefix
@@ -184,8 +185,15 @@ func (s *subtable) remove(r *Rule) {
 
 // count adds d to what counts rules by stage and priority, and returns the rule's hash.
 func (s *subtable) count(r *Rule, d int32) uint64 {
-	if s.priorities[r.Priority] += d; s.priorities[r.Priority] == 0 {
-		delete(s.priorities, r.Priority)
+	was := s.priorities[r.Priority]
+	if s.priorities[r.Priority] = was + d; was == 0 || was+d == 0 {
+		at, _ := slices.BinarySearch(s.ascending, r.Priority)
+		if was == 0 {
+			s.ascending = slices.Insert(s.ascending, at, r.Priority)
+		} else {
+			s.ascending = slices.Delete(s.ascending, at, at+1)
+			delete(s.priorities, r.Priority)
+		}
 	}
 	h := s.seed
 	from := 0
@@ -203,15 +211,8 @@ func (s *subtable) count(r *Rule, d int32) uint64 {
 	return h
 }
 
-func (s *subtable) highest() int {
-	max := -1
-	for p := range s.priorities {
-		if p > max {
-			max = p
-		}
-	}
-	return max
-}
+// highest is the highest priority of a rule, of which there is one.
+func (s *subtable) highest() int { return s.ascending[len(s.ascending)-1] }
 
 // wanted is one word of another match, as it is compared with the words of the rules of a
 // subtable: pos is the index in Rule.word.
