@@ -349,10 +349,22 @@ func (c *Client) probe(ctx context.Context, l *link) {
 		case <-l.session.done:
 			return
 		}
-		echo, cancel := context.WithTimeout(ctx, probeTimeout)
-		err := l.session.echo(echo)
-		if err == nil {
-			err = l.replica.client.Echo(echo)
+		echo, cancel := context.WithCancel(ctx)
+		answer := make(chan error, 1)
+		go func() {
+			err := l.session.echo(echo)
+			if err == nil {
+				err = l.replica.client.Echo(echo)
+			}
+			answer <- err
+		}()
+		var err error
+		select {
+		case err = <-answer:
+		case <-c.clock.After(probeTimeout):
+			cancel()
+			<-answer
+			err = fmt.Errorf("silent for %v", probeTimeout)
 		}
 		cancel()
 		if err != nil && ctx.Err() == nil {
