@@ -35,3 +35,24 @@ func FindBPFFS(rundir string) (string, error) {
 	}
 	return dir, nil
 }
+
+// UnmountBPFFS undoes FindBPFFS: it unmounts rundir/bpffs, if that is one, once nothing is pinned there.
+func UnmountBPFFS(rundir string) error {
+	dir := filepath.Join(rundir, "bpffs")
+	if !isBPFFS(dir) {
+		return nil
+	}
+	pinned := false
+	if err := filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			pinned = true
+		}
+		return nil
+	}); err != nil || pinned {
+		return err
+	}
+	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount %s: %w", dir, err)
+	}
+	return os.Remove(dir)
+}
