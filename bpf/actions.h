@@ -152,7 +152,6 @@ static __always_inline int hit(struct __sk_buff *skb, union ctx *c, struct total
 	a = *(struct act *)&slot->act;
 	if (a.op == (ACT_OUTPUT | ACT_LAST))
 		return output_last(skb, c, a.c);
-	c->s.slot = n;
 	c->s.block = n;
 	c->s.pc = 0;
 	return go(skb, c, PROG_ACTIONS);

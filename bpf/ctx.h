@@ -18,7 +18,6 @@ struct ctx_state {
 	__u32 left;
 	__u32 frag;
 	__u32 routed; /* an IPv6 routing header has another final destination */
-	__u32 slot;
 	__u32 block; /* next action: block and word in it */
 	__u32 pc;
 	__u32 search; /* subtables tried */

@@ -148,7 +148,6 @@ type DatapathCtxState struct {
 	Left     uint32
 	Frag     uint32
 	Routed   uint32
-	Slot     uint32
 	Block    uint32
 	Pc       uint32
 	Search   uint32
@@ -164,6 +163,7 @@ type DatapathCtxState struct {
 	Meta     uint32
 	OutPort  uint32
 	Reason   uint32
+	_        [4]byte
 }
 
 type DatapathDpConfig struct {

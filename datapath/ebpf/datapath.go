@@ -29,8 +29,9 @@ const (
 	DefaultUpcallRate  = 200000
 	DefaultUpcallBurst = 16384
 
-	maxRings      = 64
-	maxStatColumn = 16
+	maxRings = 64
+	// maxStatColumns are the columns of flow counters; CPUs beyond share them.
+	maxStatColumns = 16
 )
 
 // Options make a Datapath.
@@ -51,7 +52,9 @@ type Options struct {
 
 	Clock clock.Clock // nil: the machine's
 
-	clsact bool // for tests: attach as kernels before 6.6 do
+	// For tests: attach as kernels before 6.6 do; counters shared as on machines with many CPUs.
+	clsact      bool
+	statColumns int
 }
 
 func (o *Options) defaults() error {
@@ -67,6 +70,7 @@ func (o *Options) defaults() error {
 	set(&o.Handlers, min(runtime.NumCPU(), 4))
 	set(&o.UpcallRate, DefaultUpcallRate)
 	set(&o.UpcallBurst, DefaultUpcallBurst)
+	set(&o.statColumns, maxStatColumns)
 	if o.Name == "" {
 		o.Name = "ovs-bpf"
 	}

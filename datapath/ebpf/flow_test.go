@@ -3,6 +3,7 @@ package ebpf
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,14 +47,20 @@ func udpFlow(in odp.Port, src, dst uint64, actions ...odp.Action) *datapath.Flow
 }
 
 func TestFlows(t *testing.T) {
+	for _, columns := range []int{1, 16} {
+		t.Run(fmt.Sprintf("columns=%d", columns), func(t *testing.T) { testFlows(t, columns) })
+	}
+}
+
+func testFlows(t *testing.T, columns int) {
 	l := newLab(t)
-	l.host("h1", 1)
 	l.host("h2", 2)
 	o := small()
+	o.statColumns = columns
 	o.MaxFlows, o.MaxMasks = 1000, 40
 	d := l.open(o)
 	defer d.Close(true)
-	p1, p2 := l.port(d, "h1", datapath.PortNetdev), l.port(d, "h2", datapath.PortNetdev)
+	p1, p2 := l.port(d, "lo", datapath.PortNetdev), l.port(d, "h2", datapath.PortNetdev)
 	out := odp.Output{Port: p2}
 
 	run := func(src, dst uint16, verdict int) {
@@ -172,12 +179,11 @@ func TestFlows(t *testing.T) {
 // TestFull fills a table of the default size and finds every flow in it.
 func TestFull(t *testing.T) {
 	l := newLab(t)
-	l.host("h1", 1)
 	o := small()
 	o.MaxFlows = DefaultMaxFlows
 	d := l.open(o)
 	defer d.Close(true)
-	p1 := l.port(d, "h1", datapath.PortNetdev)
+	p1 := l.port(d, "lo", datapath.PortNetdev)
 	acts := []odp.Action{odp.Drop{}}
 	for i := range DefaultMaxFlows {
 		f := udpFlow(p1, uint64(i&0xffff)+1, uint64(i>>16)+1, acts...)
@@ -217,10 +223,9 @@ func TestFull(t *testing.T) {
 
 func TestTCPFlags(t *testing.T) {
 	l := newLab(t)
-	l.host("h1", 1)
 	d := l.open(small())
 	defer d.Close(true)
-	p1 := l.port(d, "h1", datapath.PortNetdev)
+	p1 := l.port(d, "lo", datapath.PortNetdev)
 	f := udpFlow(p1, 0, 0, odp.Drop{})
 	f.Match.Set(flow.NwProto, 6)
 	ref, err := d.FlowPut(f)

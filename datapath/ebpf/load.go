@@ -27,7 +27,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		return nil, fmt.Errorf("read programs: %w", err)
 	}
 	o := &d.opts
-	columns := min(d.cpus, maxStatColumn)
+	columns := min(d.cpus, o.statColumns)
 	stride := columns + 1
 	buckets := pow2(o.MaxFlows * 2 / bucketWays)
 	index := pow2(o.MaxPorts * 4)
@@ -137,7 +137,7 @@ func (d *Datapath) load() error {
 			return err
 		}
 	}
-	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, min(d.cpus, maxStatColumn)+1, laneBlocks); err != nil {
+	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, min(d.cpus, d.opts.statColumns)+1, laneBlocks); err != nil {
 		return fmt.Errorf("flow tables are damaged: %w", err)
 	}
 	if err := d.readClocks(); err != nil {
