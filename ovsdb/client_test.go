@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 )
@@ -273,8 +275,12 @@ func TestLockHandover(t *testing.T) {
 	s.vsctl("init")
 	a := s.client()
 	next(t, a, "of the first", nil)
-	b := s.client()
+	log, hook := logtest.NewNullLogger()
+	b := connect(t, Options{Remote: s.remote(), Log: logrus.NewEntry(log)})
 	eventually(t, "the second waits", func() error { return mustEqual(b.LockState().String(), "contended") })
+	if e := hook.LastEntry(); e.Level != logrus.ErrorLevel || !strings.HasPrefix(e.Message, "another ovs-vswitchd process is running, disabling this process (pid ") {
+		t.Errorf("log: %s %s", e.Level, e.Message)
+	}
 	s.vsctl("set", "open", ".", "next_cfg=1")
 	next(t, a, "of the first", func(s *Snapshot) bool { return s.NextCfg == 1 })
 	if len(b.Snapshots()) != 0 {
@@ -461,5 +467,34 @@ func TestMalformedRemotes(t *testing.T) {
 		if err != nil || list[0].address != address {
 			t.Errorf("%q: %v, %v, want %s", text, list, err, address)
 		}
+	}
+}
+
+func TestReconnectLog(t *testing.T) {
+	log, hook := logtest.NewNullLogger()
+	l := reconnectLog{entry: logrus.NewEntry(log)}
+	absent := fmt.Errorf("dial: %w", syscall.ENOENT)
+	for d := time.Second; d <= maxBackoff; d *= 2 {
+		l.connecting("unix:x")
+		l.failed("unix:x", absent)
+		l.waiting("unix:x", d)
+	}
+	l.connecting("unix:x") // suppressed
+	l.failed("unix:x", absent)
+	l.connected("unix:x")
+	l.dropped("unix:x", errors.New("connection closed by peer"))
+	var got []string
+	for _, e := range hook.AllEntries() {
+		got = append(got, e.Level.String()+" "+e.Message)
+	}
+	if d := cmp.Diff([]string{
+		"info unix:x: connecting...", "warning unix:x: connection attempt failed (No such file or directory)", "info unix:x: waiting 1 seconds before reconnect",
+		"info unix:x: connecting...", "warning unix:x: connection attempt failed (No such file or directory)", "info unix:x: waiting 2 seconds before reconnect",
+		"info unix:x: connecting...", "warning unix:x: connection attempt failed (No such file or directory)", "info unix:x: waiting 4 seconds before reconnect",
+		"info unix:x: connecting...", "warning unix:x: connection attempt failed (No such file or directory)",
+		"info unix:x: continuing to reconnect in the background but suppressing further logging",
+		"info unix:x: connected", "info unix:x: connection dropped (connection closed by peer)",
+	}, got); d != "" {
+		t.Error(d)
 	}
 }

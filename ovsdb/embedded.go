@@ -150,10 +150,16 @@ func (e *Embedded) supervise(ctx context.Context, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	backoff := restartMin
+	leave := time.Now().Add(leaveTimeout)
 	for first := true; ; first = false {
 		began := e.o.Clock.Now()
 		child, err := e.start(ctx)
 		if first {
+			// A killed predecessor's server may hold the file's lock for a moment after it has left the socket.
+			for err != nil && strings.Contains(err.Error(), "lock") && time.Now().Before(leave) && ctx.Err() == nil {
+				time.Sleep(restartMin)
+				child, err = e.start(ctx)
+			}
 			started <- err
 			if err != nil {
 				return

@@ -24,14 +24,14 @@ const patience = 30 * time.Second
 
 // server is an ovsdb-server in a directory of its own, without the row that "ovs-vsctl init" makes.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	cmd  *exec.Cmd
 	args []string
 }
 
 // newServer starts a server with a schema.
-func newServer(t *testing.T, schema string, args ...string) *server {
+func newServer(t testing.TB, schema string, args ...string) *server {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "schema")
@@ -46,9 +46,9 @@ func newServer(t *testing.T, schema string, args ...string) *server {
 }
 
 // ours is the schema built in, debian the installed one.
-func ours(*testing.T) string { return schemas.VSwitch() }
+func ours(testing.TB) string { return schemas.VSwitch() }
 
-func debian(t *testing.T) string {
+func debian(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile("/usr/share/openvswitch/vswitch.ovsschema")
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *server) client() *Client {
 	return connect(s.t, Options{Remote: s.remote()})
 }
 
-func connect(t *testing.T, o Options) *Client {
+func connect(t testing.TB, o Options) *Client {
 	t.Helper()
 	c, err := Connect(context.Background(), o)
 	if err != nil {
@@ -114,7 +114,7 @@ func connect(t *testing.T, o Options) *Client {
 }
 
 // next is the next snapshot for which ok says so.
-func next(t *testing.T, c *Client, what string, ok func(*Snapshot) bool) *Snapshot {
+func next(t testing.TB, c *Client, what string, ok func(*Snapshot) bool) *Snapshot {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
@@ -129,7 +129,7 @@ func next(t *testing.T, c *Client, what string, ok func(*Snapshot) bool) *Snapsh
 	}
 }
 
-func waitLocked(t *testing.T, c *Client) {
+func waitLocked(t testing.TB, c *Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -138,14 +138,14 @@ func waitLocked(t *testing.T, c *Client) {
 	}
 }
 
-func write(t *testing.T, c *Client, st *Status) {
+func write(t testing.TB, c *Client, st *Status) {
 	t.Helper()
 	if err := tryWrite(t, c, st); err != nil {
 		t.Fatalf("write: %v", err)
 	}
 }
 
-func tryWrite(t *testing.T, c *Client, st *Status) error {
+func tryWrite(t testing.TB, c *Client, st *Status) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -153,7 +153,7 @@ func tryWrite(t *testing.T, c *Client, st *Status) error {
 }
 
 // eventually waits until f returns nil.
-func eventually(t *testing.T, what string, f func() error) {
+func eventually(t testing.TB, what string, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
@@ -169,7 +169,7 @@ func eventually(t *testing.T, what string, f func() error) {
 }
 
 // withoutColumns is a schema with columns left out, as "table.column".
-func withoutColumns(t *testing.T, schema string, names ...string) string {
+func withoutColumns(t testing.TB, schema string, names ...string) string {
 	t.Helper()
 	var s struct {
 		Name    string         `json:"name"`
@@ -196,7 +196,7 @@ func withoutColumns(t *testing.T, schema string, names ...string) string {
 
 func ptr[T any](v T) *T { return &v }
 
-func want(t *testing.T, what, got, want string) {
+func want(t testing.TB, what, got, want string) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: got %s, want %s", what, got, want)

@@ -3,7 +3,6 @@ package ovsdb
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 type replica struct {
 	client client.Client
 	cache  *cache.TableCache
-	tables columns       // tables of the server that are monitored
 	dirty  chan struct{} // has a value when something that matters has changed
 	lost   chan struct{} // closed when the connection has ended
 	quit   chan struct{} // closed when libovsdb will not say so
@@ -28,14 +26,14 @@ type replica struct {
 
 // newReplica connects, and returns when the whole content is there.
 func newReplica(ctx context.Context, r remote, server columns) (*replica, error) {
-	rows, tables := map[string]model.Model{}, columns{}
+	rows := map[string]model.Model{}
 	var wanted []client.TableMonitor
 	for name, t := range monitored() {
 		has, ok := server[name]
 		if !ok {
 			continue
 		}
-		rows[name], tables[name] = reduce(t.row, has), has
+		rows[name] = reduce(t.row, has)
 		read := slices.DeleteFunc(slices.Clone(t.columns), func(c string) bool { return !has[c] })
 		wanted = append(wanted, client.TableMonitor{Table: name, Fields: read})
 	}
@@ -53,7 +51,7 @@ func newReplica(ctx context.Context, r remote, server columns) (*replica, error)
 	if err != nil {
 		return nil, fmt.Errorf("database client: %w", err)
 	}
-	p := &replica{client: cl, tables: tables, dirty: make(chan struct{}, 1), lost: make(chan struct{}), quit: make(chan struct{})}
+	p := &replica{client: cl, dirty: make(chan struct{}, 1), lost: make(chan struct{}), quit: make(chan struct{})}
 	// libovsdb tells of a disconnection only who listens at that moment, so listening starts before connecting.
 	go func() {
 		defer close(p.lost)
@@ -117,9 +115,6 @@ func (p *replica) rows(table string) map[string]model.Model {
 	}
 	return t.RowsShallow()
 }
-
-// tableNames are the monitored tables, for messages and tests.
-func (p *replica) tableNames() []string { return slices.Sorted(maps.Keys(p.tables)) }
 
 // datapaths are the UUIDs of the Datapath rows by datapath type.
 func (p *replica) datapaths() map[string]string {

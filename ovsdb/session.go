@@ -182,8 +182,6 @@ func (s *session) call(ctx context.Context, method string, params []byte) (json.
 // columns are a server's tables and their columns.
 type columns map[string]map[string]bool
 
-func (c columns) has(table, column string) bool { return c[table][column] }
-
 // schema asks for what the server's database has.
 func (s *session) schema(ctx context.Context) (columns, error) {
 	raw, err := s.call(ctx, "get_schema", []byte(`["`+database+`"]`))

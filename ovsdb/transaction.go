@@ -23,6 +23,7 @@ type transaction struct {
 	server  columns
 	rewrite map[string]bool // rows, by UUID, of which nothing is known
 	ops     []operation
+	scratch []byte // of update
 }
 
 // diff compares a Status with the one that was written before. datapaths are the UUIDs of the Datapath rows,
@@ -94,8 +95,9 @@ func (t *transaction) diff(old, st *Status, all bool, datapaths map[string]strin
 }
 
 func (t *transaction) row(table, uuid string, all bool, columns func(*update)) {
-	u := update{has: t.server[table], all: all || t.rewrite[uuid]}
+	u := update{has: t.server[table], all: all || t.rewrite[uuid], b: t.scratch[:0]}
 	columns(&u)
+	t.scratch = u.b
 	if op := u.operation(table, uuid); op != nil {
 		t.ops = append(t.ops, operation{table, uuid, op})
 	}
