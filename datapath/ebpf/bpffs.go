@@ -44,7 +44,8 @@ func UnmountBPFFS(rundir string) error {
 	}
 	pinned := false
 	if err := filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
+		// The kernel itself puts maps.debug and progs.debug there; pins have no dots.
+		if err == nil && !e.IsDir() && filepath.Ext(e.Name()) == "" {
 			pinned = true
 		}
 		return nil

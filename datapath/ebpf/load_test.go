@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 )
 
@@ -95,20 +97,40 @@ func TestOpenErrors(t *testing.T) {
 
 func TestFindBPFFS(t *testing.T) {
 	dir := t.TempDir()
+	mounted := filepath.Join(dir, "bpffs")
+	t.Cleanup(func() { unmount(mounted) })
 	got, err := FindBPFFS(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != sysBPFFS {
-		t.Cleanup(func() { unmount(got) })
-		if got != filepath.Join(dir, "bpffs") {
-			t.Errorf("found %s", got)
-		}
+	if got != sysBPFFS && got != mounted {
+		t.Errorf("found %s", got)
 	}
 	if !isBPFFS(got) {
 		t.Errorf("%s is no bpffs", got)
 	}
 	if again, err := FindBPFFS(dir); again != got || err != nil {
 		t.Errorf("then %s, %v", again, err)
+	}
+
+	// What is pinned keeps it, the kernel's own files do not.
+	if got == mounted {
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if err := m.Pin(filepath.Join(got, "pin")); err != nil {
+			t.Fatal(err)
+		}
+		if err := UnmountBPFFS(dir); err != nil || !isBPFFS(got) {
+			t.Errorf("unmounted with a pin in it: %v", err)
+		}
+		if err := m.Unpin(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := UnmountBPFFS(dir); err != nil || isBPFFS(mounted) {
+		t.Errorf("not unmounted: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -77,6 +78,11 @@ func (d *Datapath) read(ctx context.Context, r *reader) {
 		if err := r.ring.ReadInto(&rec); err != nil {
 			if errors.Is(err, ringbuf.ErrClosed) {
 				return
+			}
+			// Whatever it is, it must not spin.
+			select {
+			case <-ctx.Done():
+			case <-d.opts.Clock.After(10 * time.Millisecond):
 			}
 			continue
 		}
