@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -57,7 +58,7 @@ func (s *Sim) Override(on bool) {
 	s.override = on
 }
 
-// Plug makes a System device exist (or finds it), administratively up, with carrier.
+// Plug makes a System device exist (or finds it), administratively up and with carrier like every new one.
 func (s *Sim) Plug(name string) (*SimDevice, error) {
 	if err := validName(name); err != nil {
 		return nil, fmt.Errorf("plug %q: %w", name, err)
@@ -68,7 +69,6 @@ func (s *Sim) Plug(name string) (*SimDevice, error) {
 		return d, nil
 	}
 	d := s.makeLocked(name, System)
-	d.info.Up = true
 	s.tellLocked(d)
 	return d, nil
 }
@@ -105,7 +105,7 @@ func (s *Sim) makeLocked(name, typ string) *SimDevice {
 	n := s.nextMAC
 	s.nextMAC++
 	d := &SimDevice{sim: s, info: Info{
-		Name: name, Ifindex: s.nextIdx, Kind: "dummy", MTU: 1500, Carrier: true, Ethernet: true,
+		Name: name, Ifindex: s.nextIdx, Kind: "dummy", MTU: 1500, Up: true, Carrier: true, Ethernet: true,
 		MAC: MAC{0xaa, 0x55, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)},
 	}, typ: typ}
 	s.nextIdx++
@@ -225,9 +225,16 @@ func (s *Sim) Watch(ctx context.Context) (<-chan Event, error) {
 // Close implements Provider.
 func (s *Sim) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed = true
+	var wires []*simWire
+	for _, d := range s.open {
+		wires = append(wires, d.disconnectLocked())
+	}
 	clear(s.open)
+	s.mu.Unlock()
+	for _, w := range wires {
+		w.close()
+	}
 	return nil
 }
 
@@ -252,15 +259,25 @@ type SimDevice struct {
 	onReceive  func([]byte)
 	onTransmit func([]byte)
 	sent       []SimPacket
+	capture    capture
+	wire       *simWire          // what options:stream and options:pstream connect, or nil
+	options    map[string]string // that are in force
+	addrs      []netip.Prefix
 }
 
 // Name implements Device.
 func (d *SimDevice) Name() string { return d.info.Name }
 
+// simInternal is the type of a simulated Internal device, as OVS shows it.
+const simInternal = "dummy-internal"
+
 // Type implements Device.
 func (d *SimDevice) Type() string {
 	d.sim.mu.Lock()
 	defer d.sim.mu.Unlock()
+	if d.typ == Internal {
+		return simInternal
+	}
 	return d.typ
 }
 
@@ -341,36 +358,37 @@ func (d *SimDevice) SetSpeed(bps uint64) {
 
 // Close implements Device.
 func (d *SimDevice) Close() error {
-	d.sim.mu.Lock()
-	defer d.sim.mu.Unlock()
-	d.closeLocked()
+	d.shut(false)
 	return nil
-}
-
-// closeLocked reports whether d was open.
-func (d *SimDevice) closeLocked() bool {
-	if d.sim.open[d.info.Name] != d {
-		return false
-	}
-	delete(d.sim.open, d.info.Name)
-	d.onReceive = nil
-	return true
 }
 
 // Release implements Device.
 func (d *SimDevice) Release() error {
-	d.sim.mu.Lock()
-	defer d.sim.mu.Unlock()
-	if !d.closeLocked() || d.gone {
-		return nil
-	}
-	if d.typ != System {
-		d.sim.removeLocked(d)
-		return nil
-	}
-	d.info.Promisc = false
-	d.sim.tellLocked(d)
+	d.shut(true)
 	return nil
+}
+
+// shut closes the device if it is open, and gives it up or leaves it as it is.
+func (d *SimDevice) shut(release bool) {
+	d.sim.mu.Lock()
+	if d.sim.open[d.info.Name] != d {
+		d.sim.mu.Unlock()
+		return
+	}
+	delete(d.sim.open, d.info.Name)
+	d.onReceive = nil
+	wire := d.disconnectLocked()
+	switch {
+	case !release || d.gone:
+	case d.typ == System:
+		d.info.Promisc = false
+		d.sim.tellLocked(d)
+	default:
+		d.sim.removeLocked(d)
+	}
+	d.sim.mu.Unlock()
+	// Its goroutines take the lock.
+	wire.close()
 }
 
 // OnReceive says who gets the packets that arrive; nil: nobody. Closing the device ends it.
@@ -389,13 +407,20 @@ func (d *SimDevice) OnTransmit(f func(frame []byte)) {
 
 // Receive has a frame arrive at the device, from its Ethernet header on. It is the receiver's
 // to keep. As in OVS, a device that is down receives all the same.
-func (d *SimDevice) Receive(frame []byte) error {
+func (d *SimDevice) Receive(frame []byte) error { return d.ReceiveBy(frame, nil) }
+
+// ReceiveBy is Receive with by in the place of the function that OnReceive set, unless none is set.
+func (d *SimDevice) ReceiveBy(frame []byte, by func([]byte)) error {
 	d.sim.mu.Lock()
 	if err := d.checkLocked(); err != nil {
 		d.sim.mu.Unlock()
 		return err
 	}
+	d.capture.received(frame)
 	f := d.onReceive
+	if f != nil && by != nil {
+		f = by
+	}
 	if f == nil {
 		d.stats.RxDropped++
 	} else {
@@ -434,10 +459,16 @@ func (d *SimDevice) Transmit(frame []byte) error {
 		d.sent = slices.Delete(d.sent, 0, 1)
 	}
 	d.sent = append(d.sent, SimPacket{d.sim.clock.Now(), data})
+	d.capture.sent(data)
+	d.wire.send(data)
+	reply := d.arpReplyLocked(data)
 	f := d.onTransmit
 	d.sim.mu.Unlock()
 	if f != nil {
 		f(data)
+	}
+	if reply != nil {
+		return d.Receive(reply)
 	}
 	return nil
 }

@@ -18,12 +18,12 @@ func TestSimOpen(t *testing.T) {
 	d := mustOpen(t, s, "p1", Dummy)
 	want := Info{
 		Name: "p1", Ifindex: 1, Kind: "dummy", MAC: MAC{0xaa, 0x55, 0xaa, 0x55, 0, 0}, MTU: 1500,
-		Carrier: true, Ethernet: true,
+		Up: true, Carrier: true, Ethernet: true,
 	}
 	if diff := cmp.Diff(want, mustInfo(t, d)); diff != "" {
 		t.Errorf("info (-want +got):\n%s", diff)
 	}
-	if mustInfo(t, d).LinkUp() {
+	if err := d.SetUp(false); err != nil || mustInfo(t, d).LinkUp() {
 		t.Error("a device that is down has a link")
 	}
 	if i := mustInfo(t, mustOpen(t, s, "p2", Internal)); i.MAC.String() != "aa:55:aa:55:00:01" {
