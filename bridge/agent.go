@@ -38,7 +38,7 @@ type Options struct {
 	RunDir   string
 	Version  string // of Open vSwitch that we are like, for OpenFlow's description
 	Datapath datapath.Datapath
-	// DatapathTypes are the values of Bridge.datapath_type that are served, "" always.
+	// DatapathTypes are the values of Bridge.datapath_type that are served; "" is "system".
 	DatapathTypes []string
 	Devices       netdev.Provider
 	Database      Database
@@ -75,6 +75,7 @@ type Agent struct {
 	refused map[string]error    // bridges that cannot be made
 	adopted map[string]odp.Port // datapath ports of an earlier run, by device name; nil after the first sweep
 	swept   bool
+	serving bool // the engine answers misses
 	snap    *ovsdb.Snapshot
 	calls   chan func()
 	writes  chan *ovsdb.Status
@@ -104,7 +105,9 @@ func New(o Options) (*Agent, error) {
 		return nil, fmt.Errorf("list the ports of datapath %s: %w", o.Datapath.Name(), err)
 	}
 	for _, p := range ports {
-		a.adopted[p.Name] = p.Number
+		if p.Number != 0 { // the datapath's own
+			a.adopted[p.Name] = p.Number
+		}
 	}
 	a.translator = pipeline.New(pipeline.Options{
 		Lookup: a.lookup, Ports: &a.portsVersion, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
@@ -140,7 +143,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.writer(ctx) })
 	engineCtx, stopEngine := context.WithCancel(ctx)
-	engineStarted := false
 	defer func() {
 		close(a.done)
 		for _, b := range a.bridges {
@@ -164,9 +166,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.snap = s
 			a.engine.Configure(engineConfig(s))
 			a.reconcile(s)
-			if !engineStarted {
+			if !a.serving {
 				// Misses are answered only now: before, there is no bridge that they belong to.
-				engineStarted = true
+				a.serving = true
 				wg.Go(func() { a.engine.Run(engineCtx) })
 			}
 			a.engine.Kick()

@@ -130,7 +130,7 @@ func (a *Agent) dpifShow([]string) (string, error) {
 			if i.odp != odp.PortNone {
 				no = strconv.FormatUint(uint64(i.odp), 10)
 			}
-			fmt.Fprintf(&s, "    %s %d/%s: (%s%s)\n", i.name, of16(i.ofport), no, i.typ, formatOptions(i.row.Options))
+			fmt.Fprintf(&s, "    %s %d/%s: (%s%s)\n", i.name, of16(i.ofport), no, i.shownType(), formatOptions(i.row.Options))
 		}
 	}
 	return s.String(), nil

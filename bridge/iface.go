@@ -85,15 +85,11 @@ func (i *iface) open() error {
 		i.closeDevice()
 		return fmt.Errorf("could not open network device %s (%s)", i.name, netdev.Strerror(err))
 	}
-	kind := datapath.PortNetdev
-	if i.typ == netdev.Internal || i.typ == netdev.Tap {
-		kind = datapath.PortInternal
-	}
 	want := i.odp
 	if n, ok := a.adopted[i.name]; ok && want == odp.PortNone {
 		want = n
 	}
-	no, err := a.o.Datapath.PortAdd(datapath.PortSpec{Name: i.name, Kind: kind, Ifindex: info.Ifindex, Type: i.typ, Number: want})
+	no, err := a.o.Datapath.PortAdd(i.portSpec(info, want))
 	if err != nil {
 		i.abandonDevice()
 		return fmt.Errorf("could not add network device %s to ofproto (%s)", i.name, netdev.Strerror(err))
@@ -106,6 +102,23 @@ func (i *iface) open() error {
 		return fmt.Errorf("could not add network device %s to ofproto (no free OpenFlow port number)", i.name)
 	}
 	return nil
+}
+
+// portSpec asks for the interface's datapath port.
+func (i *iface) portSpec(info netdev.Info, want odp.Port) datapath.PortSpec {
+	kind := datapath.PortNetdev
+	if i.typ == netdev.Internal || i.typ == netdev.Tap {
+		kind = datapath.PortInternal
+	}
+	return datapath.PortSpec{Name: i.name, Kind: kind, Ifindex: info.Ifindex, Type: i.shownType(), Number: want}
+}
+
+// shownType is the type in dumps: of a device, its own word for it.
+func (i *iface) shownType() string {
+	if i.dev != nil {
+		return i.dev.Type()
+	}
+	return i.typ
 }
 
 // number finds the OpenFlow port: LOCAL, the one requested, the one of an earlier run, any.
@@ -202,11 +215,16 @@ func (i *iface) remove() {
 	i.dropNumber()
 }
 
-// settings brings the device's MTU and MAC to what is configured; smallest is the lowest MTU of the
+// settings brings the device's options, MTU and MAC to what is configured; smallest is the lowest MTU of the
 // bridge's other devices, 0 when there is none.
 func (i *iface) settings(smallest int) {
 	if i.dev == nil || i.gone {
 		return
+	}
+	if d, ok := i.dev.(netdev.Configurable); ok {
+		if err := d.Configure(i.row.Options); err != nil {
+			i.bridge.log.Warnf("interface %s: %v", i.name, err)
+		}
 	}
 	mtu := 0
 	switch {

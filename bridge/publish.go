@@ -113,7 +113,7 @@ func (b *Bridge) configure() {
 	var members []member
 	smallest := 0
 	for _, i := range b.sortedIfaces() {
-		if i.typ != netdev.System || i.dev == nil {
+		if i.typ != netdev.System && i.typ != netdev.Dummy || i.dev == nil {
 			continue
 		}
 		members = append(members, member{i.name, i.info.MAC[:]})

@@ -69,9 +69,9 @@ func (a *Agent) checkBridge(row *ovsdb.Bridge) error {
 	if strings.ContainsAny(row.Name, `/\`) || row.Name == "" {
 		return fmt.Errorf("ignoring bridge with invalid name %q: it names a device and a socket", row.Name)
 	}
-	if !slices.Contains(a.o.DatapathTypes, row.DatapathType) && row.DatapathType != "" {
+	if typ := cmp.Or(row.DatapathType, "system"); !slices.Contains(a.o.DatapathTypes, typ) {
 		return fmt.Errorf("failed to create bridge %s: unknown datapath type %q (this switch serves %s)",
-			row.Name, row.DatapathType, strings.Join(a.o.DatapathTypes, ", "))
+			row.Name, typ, strings.Join(a.o.DatapathTypes, ", "))
 	}
 	return nil
 }

@@ -4,18 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ovs-bpf/ovs-bpf/bridge"
-	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
-	"github.com/ovs-bpf/ovs-bpf/datapath"
-	"github.com/ovs-bpf/ovs-bpf/datapath/ebpf"
-	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/coverage"
 	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
 	"github.com/ovs-bpf/ovs-bpf/internal/unixctl"
@@ -31,7 +23,8 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 		return fmt.Errorf("run directory: %w", err)
 	}
 	vswitchd := log.Module("vswitchd")
-	registry := coverage.NewRegistry(clock.Real{}, coverage.StockNames()...)
+	clk := newClock(o)
+	registry := coverage.NewRegistry(clk, coverage.StockNames()...)
 	counters := newCounters(registry)
 
 	ctl := unixctl.NewServer(p.UnixctlPath())
@@ -90,22 +83,18 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 		r.reply("", nil)
 		return nil
 	}
-	instance := instanceName(o.Dirs.Run)
-	devices, err := netdev.NewLinux(instance)
-	if err != nil {
-		return fmt.Errorf("network devices: %w", err)
-	}
-	defer devices.Close()
-	dp, pinDir, err := openDatapath(ctx, o, instance)
+	base, err := openBase(ctx, o, clk)
 	if err != nil {
 		return err
 	}
-	vswitchd.Infof("datapath %s@%s, pinned in %s", dp.Type(), dp.Name(), pinDir)
+	defer base.devices.Close()
+	dp := base.datapath
+	vswitchd.Infof("datapath %s@%s%s", dp.Type(), dp.Name(), base.where)
 
 	var ready sync.Once
 	agent, err := bridge.New(bridge.Options{
-		RunDir: o.Dirs.Run, Version: daemon.OVSVersion, Datapath: dp, DatapathTypes: []string{"bpf", "system"}, Devices: devices, Database: db,
-		Clock: clock.Real{}, Mono: monotonic, Log: log.Module, Count: counters.add,
+		RunDir: o.Dirs.Run, Version: daemon.OVSVersion, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: db,
+		Clock: clk, Mono: base.mono, Log: log.Module, Count: counters.add,
 		AnyControllerPath: !o.SelfConfinement,
 		Configured: func() {
 			ready.Do(func() {
@@ -120,6 +109,7 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 		return err
 	}
 	agent.RegisterCommands(ctl)
+	base.register(ctl, agent)
 	memory := &coverage.Memory{}
 	memory.Register(agent.Memory)
 	memory.Register(func(add func(string, uint64)) {
@@ -142,8 +132,8 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 		vswitchd.Warnf("close datapath: %v", cerr)
 	}
 	if request.cleanup {
-		if uerr := ebpf.UnmountBPFFS(o.Dirs.Run); uerr != nil {
-			vswitchd.Warnf("%v", uerr)
+		if cerr := base.cleanup(); cerr != nil {
+			vswitchd.Warnf("%v", cerr)
 		}
 	}
 	if request.reply != nil {
@@ -155,46 +145,6 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 type exitRequest struct {
 	cleanup bool
 	reply   func(string, error)
-}
-
-// openDatapath opens the eBPF datapath with its pins under a directory that belongs to this run
-// directory, so that instances live side by side.
-func openDatapath(ctx context.Context, o *daemon.Options, instance string) (datapath.Datapath, string, error) {
-	fs, err := ebpf.FindBPFFS(o.Dirs.Run)
-	if err != nil {
-		return nil, "", err
-	}
-	dir := filepath.Join(fs, "ovs-bpf", instance)
-	dp, err := ebpf.Open(ctx, ebpf.Options{Name: "ovs-bpf", PinDir: dir})
-	if err != nil {
-		return nil, "", err
-	}
-	return dp, dir, nil
-}
-
-// instanceName tells instances apart by their run directories and, where they share one, by network namespace.
-func instanceName(rundir string) string {
-	if abs, err := filepath.EvalSymlinks(rundir); err == nil {
-		rundir = abs
-	}
-	name := strings.Trim(strings.NewReplacer("/", "-", ".", "_").Replace(rundir), "-")
-	if name == "" {
-		name = "root"
-	}
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/net", &st); err == nil {
-		name = fmt.Sprintf("%s-%d", name, st.Ino)
-	}
-	return name
-}
-
-// monotonic is CLOCK_MONOTONIC in nanoseconds, the clock of the eBPF datapath's statistics.
-func monotonic() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0
-	}
-	return ts.Nano()
 }
 
 // counters finds coverage counters by name without a lock for known ones.

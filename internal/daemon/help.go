@@ -63,8 +63,11 @@ Logging:
   --syslog-target=HOST:PORT  also send to a remote logger by UDP
 
 Simulation:
-  --enable-dummy[=override|system]  simulated datapath and devices
-  --disable-system        no devices and datapath of the system
+  --enable-dummy          simulate: without root, bridges of datapath_type
+                          dummy on simulated devices, others are refused
+  --enable-dummy=system   the same for datapath_type system and its devices
+  --enable-dummy=override  the same for every datapath_type
+  --disable-system        refuse bridges of datapath_type system
   --disable-system-route  do not use the system's routes
   --dummy-numa=LIST       pretend a layout of NUMA nodes
 

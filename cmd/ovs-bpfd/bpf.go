@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge"
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/datapath/ebpf"
+	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
+	"github.com/ovs-bpf/ovs-bpf/internal/unixctl"
+)
+
+// openBPF opens the kernel's devices, and the eBPF datapath with its pins under a directory that belongs to this run
+// directory, so that instances live side by side.
+func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
+	instance := instanceName(o.Dirs.Run)
+	devices, err := netdev.NewLinux(instance)
+	if err != nil {
+		return nil, fmt.Errorf("network devices: %w", err)
+	}
+	fs, err := ebpf.FindBPFFS(o.Dirs.Run)
+	if err != nil {
+		devices.Close()
+		return nil, err
+	}
+	dir := filepath.Join(fs, "ovs-bpf", instance)
+	dp, err := ebpf.Open(ctx, ebpf.Options{Name: "ovs-bpf", PinDir: dir})
+	if err != nil {
+		devices.Close()
+		return nil, err
+	}
+	types := []string{"bpf", "system"}
+	if o.DisableSystem {
+		types = types[:1]
+	}
+	return &base{
+		datapath: dp, devices: devices, types: types, mono: monotonic, where: ", pinned in " + dir,
+		register: func(*unixctl.Server, *bridge.Agent) {},
+		cleanup:  func() error { return ebpf.UnmountBPFFS(o.Dirs.Run) },
+	}, nil
+}
+
+// instanceName tells instances apart by their run directories and, where they share one, by network namespace.
+func instanceName(rundir string) string {
+	if abs, err := filepath.EvalSymlinks(rundir); err == nil {
+		rundir = abs
+	}
+	name := strings.Trim(strings.NewReplacer("/", "-", ".", "_").Replace(rundir), "-")
+	if name == "" {
+		name = "root"
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &st); err == nil {
+		name = fmt.Sprintf("%s-%d", name, st.Ino)
+	}
+	return name
+}
+
+// monotonic is CLOCK_MONOTONIC in nanoseconds, the clock of the eBPF datapath's statistics.
+func monotonic() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0
+	}
+	return ts.Nano()
+}
