@@ -55,7 +55,7 @@ func Compose(key *flow.Key, payload []byte) []byte {
 func composeIPv4(b, k, payload []byte) []byte {
 	var frag uint16
 	if k[keyNwFrag]&flow.FragLater != 0 {
-		frag = 100 // an offset of 800 bytes
+		frag = 0x2000 | 100 // an offset of 800 bytes, and more to come
 	} else if k[keyNwFrag]&flow.FragAny != 0 {
 		frag = 0x2000
 	}
