@@ -36,7 +36,6 @@ type Database interface {
 // Options make an Agent.
 type Options struct {
 	RunDir   string
-	Version  string // of Open vSwitch that we are like, for OpenFlow's description
 	Datapath datapath.Datapath
 	// DatapathTypes are the values of Bridge.datapath_type that are served; "" is "system".
 	DatapathTypes []string

@@ -44,7 +44,6 @@ type Bridge struct {
 	frag    atomic.Uint32
 	configs portConfigs
 	descs   portDescs
-	desc    atomic.Pointer[[2]string] // other_config:dp-desc and dp-sn
 }
 
 // Name implements pipeline.Bridge.

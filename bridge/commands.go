@@ -424,9 +424,8 @@ func (a *Agent) overview([]string) (string, error) {
 	list := []bridgeJSON{}
 	for _, b := range a.sorted() {
 		j := bridgeJSON{Name: b.name, DatapathID: fmt.Sprintf("%016x", b.dpid.Load()), FailMode: b.failMode(), Rules: b.ruleCount(), Controllers: []controllerJSON{}, Ports: []portJSON{}}
-		status := b.sw.Status()
-		for _, target := range slices.Sorted(maps.Keys(status)) {
-			j.Controllers = append(j.Controllers, controllerJSON{target, status[target].Connected})
+		for _, c := range b.sw.Status() {
+			j.Controllers = append(j.Controllers, controllerJSON{c.Target, c.Connected})
 		}
 		for _, i := range b.sortedIfaces() {
 			p := portJSON{Name: i.name, OFPort: of16(i.ofport), Type: i.typ, VLAN: vlanText(i.port.row), Link: linkWord(i)}

@@ -114,32 +114,7 @@ func portStats(i *iface, counters map[odp.Port]datapath.PortStats, now time.Time
 }
 
 // QueueStats implements ofctrl.Host: no port has queues.
-func (b *Bridge) QueueStats(no openflow.PortNo, queue uint32) ([]openflow.QueueStats, error) {
-	if no != openflow.PortAny && b.PortByNo(no) == nil {
-		return nil, openflow.QueueBadPort
-	}
-	if queue != allQueues {
-		return nil, openflow.QueueBadQueue
-	}
-	return nil, nil
-}
-
-// allQueues is OFPQ_ALL.
-const allQueues = 0xffffffff
-
-// Desc implements ofctrl.Host.
-func (b *Bridge) Desc() openflow.DescReply {
-	d := openflow.DescReply{Manufacturer: "Nicira, Inc.", Hardware: "Open vSwitch", Software: b.agent.o.Version, Serial: "None", Datapath: "None"}
-	if t := b.desc.Load(); t != nil {
-		if t[0] != "" {
-			d.Datapath = t[0]
-		}
-		if t[1] != "" {
-			d.Serial = t[1]
-		}
-	}
-	return d
-}
+func (b *Bridge) QueueStats(openflow.PortNo, uint32) []openflow.QueueStats { return nil }
 
 // SetPortConfig implements ofctrl.Host: PORT_MOD.
 func (b *Bridge) SetPortConfig(no openflow.PortNo, config, mask uint32) error {

@@ -26,14 +26,16 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b.view.Store(&view{})
 	b.sw = ofctrl.New(ofctrl.Options{
 		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
-		AnySocket: a.o.AnyControllerPath, Changed: a.statusChanged,
+		AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	b.ctx = ctx
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		b.sw.Run(ctx)
+		if err := b.sw.Run(ctx); err != nil {
+			b.log.Errorf("bridge %s: OpenFlow: %v", b.name, err)
+		}
 	}()
 	b.stop = func() {
 		cancel()
@@ -97,8 +99,8 @@ func protocols(names []string) uint32 {
 // configureSwitch gives the OpenFlow switch its part of the configuration.
 func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 	b.sw.SetProtocols(protocols(b.row.Protocols))
-	b.sw.SetStandalone(b.failMode() == "standalone")
-	b.desc.Store(&[2]string{b.row.OtherConfig["dp-desc"], b.row.OtherConfig["dp-sn"]})
+	b.sw.SetFailMode(b.failMode() == "secure")
+	b.sw.SetDescription(b.row.OtherConfig["dp-desc"], b.row.OtherConfig["dp-sn"])
 	keep := map[openflow.PortNo]bool{}
 	for _, i := range b.ifaces {
 		keep[i.ofport] = true
@@ -106,6 +108,7 @@ func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 	b.configs.forget(keep)
 	if strings.EqualFold(s.OtherConfig["flow-restore-wait"], "true") {
 		// Controllers are held back until the flows have been restored.
+		b.sw.Restoring()
 		b.sw.SetControllers(nil)
 		return
 	}
@@ -136,7 +139,10 @@ func (b *Bridge) target(t string) string {
 
 // controllerStatus adds the state of a bridge's controllers.
 func (b *Bridge) controllerStatus(st *ovsdb.Status) {
-	byTarget := b.sw.Status()
+	byTarget := map[string]ofctrl.ControllerStatus{}
+	for _, c := range b.sw.Status() {
+		byTarget[c.Target] = c
+	}
 	for _, row := range b.row.Controllers {
 		c, ok := byTarget[b.target(row.Target)]
 		if !ok {

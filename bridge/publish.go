@@ -153,6 +153,13 @@ func (b *Bridge) warn(key string, err error) {
 	b.warned[key] = text
 }
 
+// Reasons of port status messages (ofp_port_reason).
+const (
+	portAdded = iota
+	portDeleted
+	portModified
+)
+
 // tellControllers sends port status for what changed since the last call.
 func (b *Bridge) tellControllers() {
 	now := map[openflow.PortNo]openflow.Port{}
@@ -167,16 +174,16 @@ func (b *Bridge) tellControllers() {
 	}
 	for _, no := range slices.Sorted(maps.Keys(old)) {
 		if _, ok := now[no]; !ok {
-			b.sw.PortStatus(openflow.PortReasonDelete, old[no])
+			b.sw.PortStatus(portDeleted, old[no])
 		}
 	}
 	for _, no := range slices.Sorted(maps.Keys(now)) {
 		was, ok := old[no]
 		switch {
 		case !ok:
-			b.sw.PortStatus(openflow.PortReasonAdd, now[no])
+			b.sw.PortStatus(portAdded, now[no])
 		case was != now[no]:
-			b.sw.PortStatus(openflow.PortReasonModify, now[no])
+			b.sw.PortStatus(portModified, now[no])
 		}
 	}
 }

@@ -85,7 +85,8 @@ func (i *iface) status(counters map[odp.Port]datapath.PortStats) ovsdb.Interface
 	}
 	no := int(of16(i.ofport))
 	st.OFPort = &no
-	st.LinkResets = &i.resets
+	resets := i.resets // read by the writer later
+	st.LinkResets = &resets
 	ifindex := i.info.Ifindex
 	st.IfIndex = &ifindex
 	st.MACInUse = i.info.MAC.String()

@@ -93,7 +93,7 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 
 	var ready sync.Once
 	agent, err := bridge.New(bridge.Options{
-		RunDir: o.Dirs.Run, Version: daemon.OVSVersion, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: db,
+		RunDir: o.Dirs.Run, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: db,
 		Clock: clk, Mono: base.mono, Log: log.Module, Count: counters.add,
 		AnyControllerPath: !o.SelfConfinement,
 		Configured: func() {
