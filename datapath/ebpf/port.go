@@ -20,6 +20,8 @@ const portProbes = 8 // PORT_PROBES of bpf/abi.h
 type port struct {
 	spec datapath.PortSpec
 	hook hook
+	// adopted ports are of an earlier instance, and nobody has asked for them yet.
+	adopted bool
 }
 
 func cString(b [16]int8) string {
@@ -40,8 +42,8 @@ func toC(s string) (b [16]int8) {
 	return b
 }
 
-// PortAdd implements datapath.Datapath. A port of that device that an earlier instance left
-// keeps its number and counters.
+// PortAdd implements datapath.Datapath. A port that an earlier instance left is added once more, by
+// its device or, if that was made anew, by its name: then it keeps its number.
 func (d *Datapath) PortAdd(spec datapath.PortSpec) (odp.Port, error) {
 	n, err := d.portAdd(spec)
 	if err != nil {
@@ -67,7 +69,22 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 		return 0, errClosed
 	}
 	for n, p := range d.ports {
-		if p.spec.Ifindex == spec.Ifindex {
+		same := p.spec.Ifindex == spec.Ifindex
+		switch {
+		case p.adopted && same && p.spec.Kind == spec.Kind && (spec.Number == odp.PortNone || spec.Number == n):
+			// It forwards already, and goes on without a gap.
+			spec.Number = n
+			p.spec, p.adopted = spec, false
+			d.portMem.at[n].Name, d.portMem.at[n].Type = toC(spec.Name), toC(spec.Type)
+			return n, nil
+		case p.adopted && (same || p.spec.Name == spec.Name):
+			if spec.Number == odp.PortNone {
+				spec.Number = n
+			}
+			if err := d.portDel(n); err != nil {
+				return 0, err
+			}
+		case same:
 			return 0, fmt.Errorf("device %d is port %d already", spec.Ifindex, n)
 		}
 	}
@@ -304,7 +321,7 @@ func (d *Datapath) adoptPorts() error {
 			continue
 		}
 		m.UpcallRate, m.UpcallBurst = d.perJiffy(d.opts.UpcallRate), uint32(d.opts.UpcallBurst)
-		d.ports[odp.Port(n)] = &port{spec: spec}
+		d.ports[odp.Port(n)] = &port{spec: spec, adopted: true}
 	}
 	return nil
 }

@@ -448,8 +448,23 @@ func TestRestart(t *testing.T) {
 			if n != 3 || packets != 3000 {
 				t.Errorf("%d flows, %d packets after restarts", n, packets)
 			}
+			before, err := d.PortStats(p1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := l.port(d, "h1", datapath.PortNetdev); n != p1 {
+				t.Errorf("adopted h1 is port %d, was %d", n, p1)
+			}
+			if after, err := d.PortStats(p1); err != nil || after.RxPackets < before.RxPackets || before.RxPackets < 1500 {
+				t.Errorf("adopted h1 counted %+v, then %+v, %v", before, after, err)
+			}
 			if _, err := d.PortAdd(datapath.PortSpec{Name: "h1", Number: odp.PortNone}); err == nil {
 				t.Error("h1 added twice")
+			}
+			// A device of the same name that was made anew, as a tap whose owner died.
+			l.sh("ip link del h3; ip link add h3 type veth peer name h3p; ip link set h3 up")
+			if n := l.port(d, "h3", datapath.PortInternal); n != p3 {
+				t.Errorf("h3 made anew is port %d, was %d", n, p3)
 			}
 
 			// A device that goes away while nobody runs, and another layout.
