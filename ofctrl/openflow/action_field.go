@@ -113,23 +113,10 @@ func loadField(a Load, st *State) SetField {
 	}
 	flow.CopyBits(f.Value, int(a.Dst.Ofs), a.Value, 0, int(a.Dst.Bits))
 	flow.CopyBits(f.Mask, int(a.Dst.Ofs), ones, 0, int(a.Dst.Bits))
-	if wholeMask(a.Dst.Field, f.Mask) {
+	if allOnes(f.Mask) {
 		f.Mask = nil
 	}
 	return f
-}
-
-// wholeMask reports whether a mask covers all bits that the field has.
-func wholeMask(id flow.FieldID, mask []byte) bool {
-	f := id.Info()
-	if f.Bytes > 8 || isTunMetadata(id) {
-		return allOnes(mask)
-	}
-	all := uint64(1)<<f.Bits - 1
-	if f.Bits == 64 {
-		all = ^uint64(0)
-	}
-	return uintBytes(mask)&all == all
 }
 
 // decodeSetField reads OFPAT_SET_FIELD.
@@ -165,16 +152,15 @@ func (d *actionDecoder) setFieldEntry(b []byte) (Action, error) {
 	a := SetField{Field: id, Value: clone(rest[:h.payload])}
 	if h.hasMask {
 		a.Value, a.Mask = a.Value[:h.payload/2:h.payload/2], a.Value[h.payload/2:]
-		switch {
-		case !id.Info().Maskable && !allOnes(a.Mask):
-			return nil, bad(ActionBadSetMask, "mask of %v", id)
-		case allOnes(a.Mask):
+		if allOnes(a.Mask) && !isTunMetadata(id) {
 			a.Mask = nil
 		}
 	}
 	switch {
-	case !id.Info().Writable:
+	case !id.Info().Writable || id == flow.InPortOXM:
 		return nil, bad(ActionBadSetArgument, "%v is read-only", id)
+	case id == flow.VLANVID && (a.Value[0]&0x10 == 0 || a.Mask != nil && a.Mask[0]&0x10 == 0):
+		return nil, bad(ActionBadSetArgument, "vlan_vid without the presence bit")
 	case !isTunMetadata(id) && !validValue(id, a.Value):
 		return nil, bad(ActionBadSetArgument, "value of %v", id)
 	}
@@ -187,6 +173,9 @@ func (e *encoder) setField(a SetField) error {
 	if e.legacyField(a) {
 		return nil
 	}
+	if isTunMetadata(a.Field) && !e.st.Client && allOnes(a.Mask) {
+		a.Mask = nil // a controller cannot know that this is all of the field
+	}
 	if !hasOXM(a.Field) {
 		// dl_vlan and dl_vlan_pcp have names only in text.
 		switch a.Field {
@@ -198,6 +187,13 @@ func (e *encoder) setField(a SetField) error {
 		return bad(NXUnencodable, "set_field of %v", a.Field)
 	}
 	if e.v < V12 || e.v < V15 && a.Mask != nil {
+		if isTunMetadata(a.Field) { // wider than a load can say
+			return e.nxAction(33, func() {
+				e.oxmHeader(a.Field, 0, a.Mask != nil, len(a.Value))
+				e.bytes(a.Value)
+				e.bytes(a.Mask)
+			})
+		}
 		return e.loads(a)
 	}
 	id, value := a.Field, a.Value

@@ -68,10 +68,7 @@ func decodeResubmitTable(_ *actionDecoder, b []byte) (Action, error) {
 
 func decodeDecTTLIDs(_ *actionDecoder, b []byte) (Action, error) {
 	n := int(be16(b[10:]))
-	switch {
-	case n == 0:
-		return nil, bad(ActionBadArgument, "dec_ttl without controllers")
-	case n > (len(b)-16)/2:
+	if n > (len(b)-16)/2 {
 		return nil, bad(ActionBadLen, "dec_ttl with %d controllers in %d bytes", n, len(b))
 	}
 	a := DecTTL{IDs: make([]uint16, n)}
@@ -137,10 +134,10 @@ func (e *encoder) controller(a Controller) error {
 	return firstError(e.nxAction(37, func() {
 		e.zero(6)
 		if a.MaxLen != 0xffff {
-			prop(ctlrMaxLen, func() { e.u16(a.MaxLen) })
+			prop(ctlrMaxLen, func() { e.u16(a.MaxLen, 0) })
 		}
 		if a.ControllerID != 0 {
-			prop(ctlrID, func() { e.u16(a.ControllerID) })
+			prop(ctlrID, func() { e.u16(a.ControllerID, 0) })
 		}
 		if a.Reason != ReasonAction {
 			prop(ctlrReason, func() { e.u8(uint8(a.Reason)) })

@@ -65,6 +65,9 @@ type State struct {
 	TLV *TLVMap
 	// Loose skips unknown match fields, as a controller does with what a switch sends.
 	Loose bool
+	// Client encodes as a controller does, which names tun_metadata fields in actions by their largest
+	// size and not by the size that the switch's TLV table gives them.
+	Client bool
 }
 
 // TLVMap says where in a key's tun_opts each tun_metadata field is kept; Len 0: not mapped.

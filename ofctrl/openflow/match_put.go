@@ -24,9 +24,9 @@ var (
 	putICMPv6 = []flow.FieldID{flow.ICMPv6Type, flow.ICMPv6Code}
 	putND     = []flow.FieldID{flow.NDTarget, flow.NDReserved, flow.NDOptionsType}
 	putTunnel = []flow.FieldID{
-		flow.TunID, flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst,
+		flow.TunID, flow.TunFlags, flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst,
 		flow.TunGBPID, flow.TunGBPFlags, flow.TunErspanVer, flow.TunErspanIdx, flow.TunErspanDir,
-		flow.TunErspanHwid, flow.TunGtpuFlags, flow.TunGtpuMsgtype, flow.TunFlags,
+		flow.TunErspanHwid, flow.TunGtpuFlags, flow.TunGtpuMsgtype,
 	}
 	putLast = []flow.FieldID{
 		flow.PktMark, flow.CTState, flow.CTZone, flow.CTMark, flow.CTLabel,
@@ -89,7 +89,8 @@ func (e *encoder) matchField(m *flow.Match, id flow.FieldID, v Version) {
 		e.u16(PortNo(m.Key.Get(id)).to10())
 		return
 	}
-	masked := !m.Mask.IsExact(id)
+	// The mask of tun_flags has only the one public flag of 16 bits.
+	masked := id == flow.TunFlags || !m.Mask.IsExact(id)
 	e.oxmHeader(id, v, masked, 0)
 	e.b = m.Key.GetBytes(id, e.b)
 	if masked {

@@ -142,7 +142,7 @@ func encodeCTFlush(e *encoder, m *CTFlush) error {
 	p.tuple(ctFlushOrig, m.Orig)
 	p.tuple(ctFlushReply, m.Reply)
 	if m.HasZone {
-		p.put(ctFlushZone, func() { e.u16(m.Zone) })
+		p.put(ctFlushZone, func() { e.u16(m.Zone, 0) })
 	}
 	p.u32(ctFlushMark, m.Mark)
 	p.u32(ctFlushMarkMask, m.MarkMask)
@@ -177,7 +177,7 @@ func (p *propWriter) u8(typ uint16, v *uint8) {
 
 func (p *propWriter) u16(typ uint16, v *uint16) {
 	if v != nil {
-		p.put(typ, func() { p.e.u16(*v) })
+		p.put(typ, func() { p.e.u16(*v, 0) })
 	}
 }
 

@@ -255,25 +255,21 @@ var oxmHeaders = func() (t [flow.NumFields][V15 + 1]uint64) {
 	return t
 }()
 
-// oxmHeader writes the header of a field with a value of n bytes (0: the field's own length) and, if
-// hasMask, a mask of the same length. v is the version byte, 0 for NXM.
+// oxmHeader writes the header of a field and, if hasMask, makes room for a mask in its length. v is the
+// version byte, 0 for NXM. n is the length of a tun_metadata value that follows; 0 if none does.
+// Other fields have their own length.
 func (e *encoder) oxmHeader(id flow.FieldID, v Version, hasMask bool, n int) {
 	h := oxmHeaders[id][v]
 	own := id.Info().Bytes
-	if isTunMetadata(id) {
-		if n == 0 {
-			if _, mapped, ok := e.st.tlv(id); ok {
-				n = mapped
-			}
-		}
-	} else {
-		n = 0
-	}
-	if n != 0 {
-		h = h - uint64(own)<<32 + uint64(n)<<32
-	} else {
+	if !isTunMetadata(id) {
 		n = own
+	} else if n == 0 {
+		n = own
+		if _, mapped, ok := e.st.tlv(id); ok && !e.st.Client {
+			n = mapped
+		}
 	}
+	h += uint64(n-own) << 32
 	if hasMask {
 		h += 1<<40 + uint64(n)<<32
 	}

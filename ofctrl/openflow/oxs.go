@@ -76,10 +76,6 @@ func (s *flowCounts) put(e *encoder, has uint8) error {
 		field(1, 8)
 		e.u32(s.idle, 0)
 	}
-	if has&oxsFlows != 0 {
-		field(3, 4)
-		e.u32(s.flows)
-	}
 	if has&oxsPackets != 0 {
 		field(4, 8)
 		e.u64(s.packets)
@@ -87,6 +83,10 @@ func (s *flowCounts) put(e *encoder, has uint8) error {
 	if has&oxsBytes != 0 {
 		field(5, 8)
 		e.u64(s.bytes)
+	}
+	if has&oxsFlows != 0 {
+		field(3, 4)
+		e.u32(s.flows)
 	}
 	if err := e.setLen(at, 2); err != nil {
 		return err

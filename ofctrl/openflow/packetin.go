@@ -212,11 +212,11 @@ func (e *encoder) packetInProps(m *PacketIn) error {
 		v = 0
 	}
 	prop(pinMetadata, func() { e.matchFields(&m.Metadata, v) })
-	if m.Userdata != nil {
-		prop(pinUserdata, func() { e.bytes(m.Userdata) })
-	}
 	if m.Continuation != nil {
 		prop(pinContinuation, func() { e.u32(0); e.bytes(m.Continuation) })
+	}
+	if m.Userdata != nil {
+		prop(pinUserdata, func() { e.bytes(m.Userdata) })
 	}
 	return err
 }

@@ -40,8 +40,9 @@ func propU8(prop []byte) (uint8, error) {
 	return prop[4], nil
 }
 
+// propU16 is a 16-bit value with padding that the length counts.
 func propU16(prop []byte) (uint16, error) {
-	if len(prop) != 6 {
+	if len(prop) != 8 {
 		return 0, bad(PropertyBadLen, "16-bit property of %d bytes", len(prop))
 	}
 	return be16(prop[4:]), nil
