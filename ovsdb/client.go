@@ -315,9 +315,10 @@ func (c *Client) work(ctx context.Context, l *link) error {
 	wg.Go(func() { c.probe(ctx, l) })
 	var b builder
 	var last *Snapshot // what was published under this lock
+	current := false   // the replica is at least as new as the lock
 	for {
 		var again <-chan time.Time
-		if c.Locked() {
+		if current && c.Locked() {
 			s, err := b.build(l.replica.rows)
 			switch {
 			case err == nil && reflect.DeepEqual(s, last):
@@ -339,7 +340,15 @@ func (c *Client) work(ctx context.Context, l *link) error {
 			return errors.New("connection closed by peer")
 		case <-l.replica.dirty:
 		case <-l.kick:
-			last = nil
+			// The lock came by the other connection. The answer to an echo comes after what the instance that
+			// had the lock before has caused.
+			echo, cancel := context.WithTimeout(ctx, probeTimeout)
+			err := l.replica.client.Echo(echo)
+			cancel()
+			if err != nil {
+				return fmt.Errorf("read the configuration: %w", err)
+			}
+			last, current = nil, true
 		case <-again:
 		}
 	}

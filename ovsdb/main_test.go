@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +70,10 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	eventually(s.t, "the server listens", func() error {
-		_, err := os.Stat(filepath.Join(s.dir, "db.sock"))
+		conn, err := net.Dial("unix", filepath.Join(s.dir, "db.sock"))
+		if err == nil {
+			conn.Close()
+		}
 		return err
 	})
 }

@@ -83,32 +83,24 @@ func expand[T any](row model.Model) *T {
 }
 
 // matters reports whether an update of a row changes more than what the switch writes itself or does not act on.
-func matters(before, after model.Model) bool {
-	switch o := before.(type) {
-	case *models.OpenvSwitch:
-		if n, ok := after.(*models.OpenvSwitch); ok {
-			c := *n
-			c.CurCfg, c.ExternalIDs = o.CurCfg, o.ExternalIDs
-			return !o.Equals(&c)
-		}
-	case *models.Bridge:
-		if n, ok := after.(*models.Bridge); ok {
-			c := *n
-			c.ExternalIDs = o.ExternalIDs
-			return !o.Equals(&c)
-		}
-	case *models.Port:
-		if n, ok := after.(*models.Port); ok {
-			c := *n
-			c.BondActiveSlave, c.ExternalIDs = o.BondActiveSlave, o.ExternalIDs
-			return !o.Equals(&c)
-		}
-	case *models.Interface:
-		if n, ok := after.(*models.Interface); ok {
-			c := *n
-			c.Ofport, c.ExternalIDs = o.Ofport, o.ExternalIDs
-			return !o.Equals(&c)
-		}
+func matters(table string, before, after model.Model) bool {
+	switch table {
+	case "Open_vSwitch":
+		o, n := expand[models.OpenvSwitch](before), *expand[models.OpenvSwitch](after)
+		n.CurCfg, n.ExternalIDs = o.CurCfg, o.ExternalIDs
+		return !o.Equals(&n)
+	case "Bridge":
+		o, n := expand[models.Bridge](before), *expand[models.Bridge](after)
+		n.ExternalIDs = o.ExternalIDs
+		return !o.Equals(&n)
+	case "Port":
+		o, n := expand[models.Port](before), *expand[models.Port](after)
+		n.BondActiveSlave, n.ExternalIDs = o.BondActiveSlave, o.ExternalIDs
+		return !o.Equals(&n)
+	case "Interface":
+		o, n := expand[models.Interface](before), *expand[models.Interface](after)
+		n.Ofport, n.ExternalIDs = o.Ofport, o.ExternalIDs
+		return !o.Equals(&n)
 	}
 	return true
 }

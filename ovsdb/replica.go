@@ -72,8 +72,8 @@ func newReplica(ctx context.Context, r remote, server columns) (*replica, error)
 	p.cache.AddEventHandler(&cache.EventHandlerFuncs{
 		AddFunc:    func(string, model.Model) { p.touch() },
 		DeleteFunc: func(string, model.Model) { p.touch() },
-		UpdateFunc: func(_ string, before, after model.Model) {
-			if matters(before, after) {
+		UpdateFunc: func(table string, before, after model.Model) {
+			if matters(table, before, after) {
 				p.touch()
 			}
 		},

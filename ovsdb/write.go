@@ -19,6 +19,13 @@ const (
 	codeNotOwner = "not owner"
 )
 
+// Errors that are a value's fault, not the database's, and how many rows may have them before the whole is given up.
+const (
+	codeConstraint = "constraint violation"
+	codeSyntax     = "syntax error"
+	maxRefused     = 64
+)
+
 // Write brings the database's status columns to st, in one transaction of the columns that differ from the last
 // Write; the first one on a connection writes all. While the database is away or another instance holds the
 // lock it waits. It returns nil when everything is written, ctx's error when that ends first, and an
@@ -26,7 +33,6 @@ const (
 func (c *Client) Write(ctx context.Context, st *Status) error {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
-	var refused []error
 	for {
 		l, err := c.writable(ctx)
 		if err != nil {
@@ -63,8 +69,7 @@ func (c *Client) Write(ctx context.Context, st *Status) error {
 			// Not knowing what is written, all is written next time.
 			c.written = written{}
 			c.count("txn_error", 1)
-			refused = append(refused, err)
-			return errors.Join(refused...)
+			return errors.Join(append(errs, err)...)
 		}
 	}
 }
@@ -100,14 +105,15 @@ func (c *Client) commit(ctx context.Context, l *link, t *transaction) (map[strin
 			return rewrite, errs, nil
 		case errors.As(err, &op) && (op.Code == codeTimedOut || op.Code == codeNotOwner):
 			return nil, nil, errRetry
-		case errors.As(err, &op) && op.index >= 1 && op.index <= len(t.ops):
+		case errors.As(err, &op) && (op.Code == codeConstraint || op.Code == codeSyntax) &&
+			op.index >= 1 && op.index <= len(t.ops) && len(errs) < maxRefused:
 			bad := t.ops[op.index-1] // the first operation asserts the lock
 			errs = append(errs, fmt.Errorf("%v: %w", &bad, err))
 			rewrite[bad.uuid] = true
 			t.ops = append(t.ops[:op.index-1], t.ops[op.index:]...)
 			c.count("txn_error", 1)
 		case errors.As(err, &op):
-			return nil, nil, err
+			return nil, errs, err
 		default:
 			// The connection is gone, or of no use: the next one will do.
 			l.session.fail(err)
