@@ -24,7 +24,7 @@ func (c *conn) flowMod(m *openflow.FlowMod) error {
 		m.Table = openflow.TableAll
 	}
 	if m.Command != openflow.FlowDelete && m.Command != openflow.FlowDeleteStrict {
-		if err := checkActions(c.version, &m.Match, m.Table, m.Actions); err != nil {
+		if err := checkActions(m.Actions); err != nil {
 			return err
 		}
 	}

@@ -96,12 +96,21 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		return nil
 	case *openflow.MultipartRequest:
 		return c.multipart(ctx, xid, m)
+	case *openflow.QueueConfigRequest:
+		return c.queueConfig(ctx, xid, m)
+	case *openflow.TLVTableRequest:
+		return c.tlvTable(ctx, xid)
 	case *openflow.Raw:
-		return c.raw(ctx, xid, m)
+		if m.Vendor == nxVendor && m.Subtype == nxtFlowAge {
+			return nil // ages are always told
+		}
 	}
-	// Replies and asynchronous messages are not for a switch.
-	return openflow.BadType
+	// Also replies and asynchronous messages, which are not for a switch.
+	return unsupported(m)
 }
+
+// nxtFlowAge is NXT_FLOW_AGE.
+const nxtFlowAge = 18
 
 func (c *conn) features() *openflow.FeaturesReply {
 	r := &openflow.FeaturesReply{
@@ -148,7 +157,7 @@ func (c *conn) packetOut(m *openflow.PacketOut) error {
 	if m.BufferID != openflow.NoBuffer {
 		return fmt.Errorf("packet-out: %w", openflow.BufferUnknown)
 	}
-	if err := checkPacketOut(c.version, m.Actions); err != nil {
+	if err := checkActions(m.Actions); err != nil {
 		return err
 	}
 	return c.sw.o.Host.PacketOut(m)

@@ -51,10 +51,8 @@ func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartR
 		})
 	case *openflow.QueueRequest:
 		return c.queues(ctx, xid, req)
-	case *openflow.RawMultipart:
-		return c.rawMultipart(ctx, xid, req)
 	}
-	return openflow.BadMultipart
+	return c.none(ctx, xid, m.Body)
 }
 
 // part sends a reply of one part.
@@ -115,10 +113,14 @@ func (c *conn) aggregate(ctx context.Context, xid uint32, req *openflow.FlowRequ
 }
 
 func (c *conn) queues(ctx context.Context, xid uint32, req *openflow.QueueRequest) error {
-	if req.Port != openflow.PortAny && !c.sw.hasPort(req.Port) {
-		return fmt.Errorf("queue statistics of port %d: %w", req.Port, openflow.QueueBadPort)
+	port := req.Port
+	if port == openflow.PortAll { // "any" of OpenFlow 1.0
+		port = openflow.PortAny
 	}
-	queues := c.sw.o.Host.QueueStats(req.Port, req.Queue)
+	if port != openflow.PortAny && !c.sw.hasPort(port) {
+		return fmt.Errorf("queue statistics of port %d: %w", port, openflow.QueueBadPort)
+	}
+	queues := c.sw.o.Host.QueueStats(port, req.Queue)
 	if len(queues) == 0 && req.Queue != QueueAll {
 		return fmt.Errorf("queue statistics of queue %d: %w", req.Queue, openflow.QueueBadQueue)
 	}

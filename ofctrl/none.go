@@ -2,124 +2,127 @@ package ofctrl
 
 import (
 	"context"
-	"encoding/binary"
+	"fmt"
 
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
-// What a switch without groups, meters and queues answers to those who ask for them: what it
-// could hold, and that there is nothing. Tools and ovn-controller ask as a matter of course.
-
-// Multipart types (OpenFlow 1.5 section 7.3.5) and, in Nicira form, their subtypes for 1.0.
-const (
-	mpGroup         = 6
-	mpGroupDesc     = 7
-	mpGroupFeatures = 8
-	mpMeter         = 9
-	mpMeterConfig   = 10
-	mpMeterFeatures = 11
-	mpTableFeatures = 12
-	mpQueueDesc     = 15
-	mpVendor        = 0xffff
-
-	nxVendor          = 0x00002320
-	nxstGroup         = 7
-	nxstGroupDesc     = 8
-	nxstGroupFeatures = 9
-)
-
-// rawMultipart answers the requests that the codec leaves as bytes.
-func (c *conn) rawMultipart(ctx context.Context, xid uint32, m *openflow.RawMultipart) error {
-	var body []byte
-	switch {
-	case m.Type == mpVendor && m.Vendor != nxVendor:
-		return openflow.BadExperimenter
-	case m.Type == mpVendor && (m.Subtype == nxstGroup || m.Subtype == nxstGroupDesc) && c.version == openflow.V10:
-	case m.Type == mpVendor && m.Subtype == nxstGroupFeatures && c.version == openflow.V10:
-		body = groupFeatures()
-	case m.Type == mpVendor:
-		return openflow.BadExperimenterType
-	case (m.Type == mpGroup || m.Type == mpGroupDesc) && c.version >= openflow.V11:
-	case m.Type == mpGroupFeatures && c.version >= openflow.V12:
-		body = groupFeatures()
-	case (m.Type == mpMeter || m.Type == mpMeterConfig) && c.version >= openflow.V13:
-	case m.Type == mpMeterFeatures && c.version >= openflow.V13:
-		body = meterFeatures()
-	case m.Type == mpQueueDesc && c.version >= openflow.V14:
-	case m.Type == mpTableFeatures && c.version >= openflow.V13:
-		return c.tableFeatures(ctx, xid, m.Body)
-	default:
-		return openflow.BadMultipart
-	}
-	return c.part(ctx, xid, &openflow.RawMultipart{Type: m.Type, Vendor: m.Vendor, Subtype: m.Subtype, Body: body})
-}
+// What a switch without groups, meters, queues and tunnel options answers to those who ask for
+// them: what it could hold, and that there is nothing. Tools and ovn-controller ask as a matter
+// of course.
 
 const (
 	groupTypes        = 0xf // all, select, indirect, fast failover
 	groupCapabilities = 0x7 // select weight, select liveness, chaining
 	maxGroups         = 0xffffff00
-)
 
-// groupFeatures is ofp_group_features.
-func groupFeatures() []byte {
-	b := be32(nil, groupTypes, groupCapabilities)
-	b = be32(b, maxGroups, maxGroups, maxGroups, maxGroups)
-	return be32(b, actionTypes, actionTypes, actionTypes, actionTypes)
-}
+	maxMeters         = 262144
+	meterBandTypes    = 1 << 1 // drop
+	meterCapabilities = 0xf    // kbps, pktps, burst, stats
+	maxBands          = 8
+
+	maxOptionSpace  = 256 // bytes
+	maxOptionFields = 64
+
+	evictionFlags = 0x7 // other, importance, lifetime
+)
 
 // actionTypes are the OpenFlow 1.1+ actions of the switch, a bitmap of 1<<type: output,
 // set_mpls_ttl and dec, push and pop VLAN and MPLS, set_queue, group, set and dec IP TTL, set_field.
 const actionTypes = 1<<0 | 1<<15 | 1<<16 | 1<<17 | 1<<18 | 1<<19 | 1<<20 | 1<<21 | 1<<22 | 1<<23 | 1<<24 | 1<<25
 
-const (
-	maxMeters         = 262144
-	meterBandTypes    = 1 << 1 // drop
-	meterCapabilities = 0xf    // kbps, pktps, burst, stats
-	maxBands          = 8
-)
+// actionTypes10 are those of them that OpenFlow 1.0 has: output and strip_vlan.
+const actionTypes10 = 1<<0 | 1<<3
 
-// meterFeatures is ofp_meter_features.
-func meterFeatures() []byte {
-	b := be32(nil, maxMeters, meterBandTypes, meterCapabilities)
-	return append(b, maxBands, 0, 0, 0) // no colors, padding
+// none answers a multipart request for what the switch has none of.
+func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) error {
+	switch m := m.(type) {
+	case *openflow.GroupStatsRequest:
+		return c.part(ctx, xid, &openflow.GroupStatsReply{})
+	case *openflow.GroupDescRequest:
+		return c.part(ctx, xid, &openflow.GroupDescReply{})
+	case *openflow.GroupFeaturesRequest:
+		types := uint32(actionTypes)
+		if c.version == openflow.V10 {
+			types = actionTypes10
+		}
+		return c.part(ctx, xid, &openflow.GroupFeaturesReply{
+			Types: groupTypes, Capabilities: groupCapabilities,
+			Max: [4]uint32{maxGroups, maxGroups, maxGroups, maxGroups}, Actions: [4]uint32{types, types, types, types},
+		})
+	case *openflow.MeterStatsRequest:
+		if m.ID != allMeters {
+			return fmt.Errorf("meter %d: %w", m.ID, openflow.MeterModUnknownMeter)
+		}
+		return c.part(ctx, xid, &openflow.MeterStatsReply{})
+	case *openflow.MeterConfigRequest:
+		if m.ID != allMeters {
+			return fmt.Errorf("meter %d: %w", m.ID, openflow.MeterModUnknownMeter)
+		}
+		return c.part(ctx, xid, &openflow.MeterConfigReply{})
+	case *openflow.MeterFeaturesRequest:
+		return c.part(ctx, xid, &openflow.MeterFeaturesReply{
+			MaxMeter: maxMeters, BandTypes: meterBandTypes, Capabilities: meterCapabilities, MaxBands: maxBands,
+		})
+	case *openflow.QueueDescRequest:
+		if m.Port != openflow.PortAny && !c.sw.hasPort(m.Port) {
+			return fmt.Errorf("queues of port %d: %w", m.Port, openflow.QueueBadPort)
+		}
+		return c.part(ctx, xid, &openflow.QueueDescReply{})
+	case *openflow.TableDescRequest:
+		tables := make([]openflow.TableMod, table.Visible)
+		for i := range tables {
+			tables[i] = openflow.TableMod{Table: uint8(i), HasEviction: true, EvictionFlags: evictionFlags}
+		}
+		return parts(ctx, c, xid, tables, func(t []openflow.TableMod) openflow.MultipartBody {
+			return &openflow.TableDescReply{Tables: t}
+		})
+	case *openflow.RawMultipart:
+		switch {
+		case m.Type == mpTableFeatures:
+			return c.tableFeatures(ctx, xid, m.Body)
+		case m.Type == mpVendor && m.Vendor == nxVendor:
+			return openflow.BadExperimenterType
+		case m.Type == mpVendor:
+			return openflow.BadExperimenter
+		}
+	}
+	return openflow.BadMultipart
 }
 
-// Message types of QUEUE_GET_CONFIG.
+// allMeters is OFPM_ALL.
+const allMeters = 0xffffffff
+
+// Multipart types that the codec leaves as bytes.
 const (
-	queueGetConfig10 = 20
-	queueGetConfig11 = 22 // to 1.3
+	mpTableFeatures = 12
+	mpVendor        = 0xffff
+	nxVendor        = 0x00002320
 )
 
-// raw answers the messages that the codec leaves as bytes.
-func (c *conn) raw(ctx context.Context, xid uint32, m *openflow.Raw) error {
-	const typeExperimenter = 4
-	switch {
-	case m.Type == queueGetConfig10 && c.version == openflow.V10 && len(m.Body) == 4:
-		no := uint32(binary.BigEndian.Uint16(m.Body))
-		if no >= 0xff00 {
-			no += 0xffff0000
-		}
-		if !c.sw.hasPort(openflow.PortNo(no)) {
-			return openflow.QueueBadPort
-		}
-		return c.send(ctx, xid, &openflow.Raw{Type: queueGetConfig10 + 1, Body: append(m.Body[:2:2], make([]byte, 6)...)})
-	case m.Type == queueGetConfig11 && c.version >= openflow.V11 && c.version <= openflow.V13 && len(m.Body) == 8:
-		no := openflow.PortNo(binary.BigEndian.Uint32(m.Body))
-		if no != openflow.PortAny && !c.sw.hasPort(no) {
-			return openflow.QueueBadPort
-		}
-		return c.send(ctx, xid, &openflow.Raw{Type: queueGetConfig11 + 1, Body: append(m.Body[:4:4], make([]byte, 4)...)})
-	case m.Type != typeExperimenter:
-		return openflow.BadType
-	case m.Vendor != nxVendor:
-		return openflow.BadExperimenter
+// queueConfig lists the queues of a port: there are none.
+func (c *conn) queueConfig(ctx context.Context, xid uint32, m *openflow.QueueConfigRequest) error {
+	if m.Port != openflow.PortAny && !c.sw.hasPort(m.Port) {
+		return fmt.Errorf("queues of port %d: %w", m.Port, openflow.QueueBadPort)
 	}
-	return openflow.BadExperimenterType
+	return c.send(ctx, xid, &openflow.QueueConfigReply{Port: m.Port})
 }
 
-func be32(b []byte, v ...uint32) []byte {
-	for _, v := range v {
-		b = binary.BigEndian.AppendUint32(b, v)
+// tlvTable tells of the tunnel options that are mapped: none.
+func (c *conn) tlvTable(ctx context.Context, xid uint32) error {
+	return c.send(ctx, xid, &openflow.TLVTableReply{MaxSpace: maxOptionSpace, MaxFields: maxOptionFields})
+}
+
+// unsupported is the error for a message that is well-formed and not done yet.
+func unsupported(m openflow.Message) error {
+	switch m := m.(type) {
+	case *openflow.TLVTableMod, *openflow.Resume, *openflow.CTFlushZone, *openflow.CTFlush:
+		return openflow.BadExperimenterType
+	case *openflow.Raw:
+		if m.Vendor != 0 {
+			return openflow.BadExperimenterType
+		}
 	}
-	return b
+	return openflow.BadType
 }

@@ -31,10 +31,10 @@ func (c *conn) tableFeatures(ctx context.Context, xid uint32, body []byte) error
 	if len(body) > 0 {
 		return fmt.Errorf("table features cannot be changed: %w", openflow.BadPermission)
 	}
-	match, set := oxmProperties(c.version)
+	match, wild, set := oxmProperties(c.version)
 	tables := make([][]byte, table.Visible)
 	for i := range tables {
-		tables[i] = oneTable(c.version, i, match, set)
+		tables[i] = oneTable(i, match, wild, set)
 	}
 	return parts(ctx, c, xid, tables, func(t [][]byte) openflow.MultipartBody {
 		var b []byte
@@ -46,14 +46,10 @@ func (c *conn) tableFeatures(ctx context.Context, xid uint32, body []byte) error
 }
 
 // oneTable is an ofp_table_features with its properties.
-func oneTable(v openflow.Version, id int, match, set []byte) []byte {
+func oneTable(id int, match, wild, set []byte) []byte {
 	b := make([]byte, 64)
 	b[2] = byte(id)
-	copy(b[8:40], fmt.Sprintf("table%d", id))
-	if v >= openflow.V15 {
-		// Names are given in the database; 1.5 shows none then.
-		clear(b[8:40])
-	}
+	// No name: names come from the database.
 	binary.BigEndian.PutUint64(b[40:], ^uint64(0)) // metadata that can be matched, and written
 	binary.BigEndian.PutUint64(b[48:], ^uint64(0))
 	binary.BigEndian.PutUint32(b[60:], table.MaxEntries)
@@ -80,7 +76,7 @@ func oneTable(v openflow.Version, id int, match, set []byte) []byte {
 	b = property(b, tfWriteActions, actions)
 	b = property(b, tfApplyActions, actions)
 	b = property(b, tfMatch, match)
-	b = property(b, tfWildcards, match)
+	b = property(b, tfWildcards, wild)
 	b = property(b, tfWriteSetField, set)
 	b = property(b, tfApplySetField, set)
 	binary.BigEndian.PutUint16(b, uint16(len(b)))
@@ -96,9 +92,9 @@ func property(b []byte, kind uint16, value []byte) []byte {
 }
 
 // oxmProperties list the OXM headers of the fields that can be matched (with the mask bit where a
-// mask can be given) and of those that can be set. Fields for which the version has no OXM are
+// mask can be given), of those that can be left out, and of those that can be set. Fields for which the version has no OXM are
 // listed by their Nicira names.
-func oxmProperties(v openflow.Version) (match, set []byte) {
+func oxmProperties(v openflow.Version) (match, wild, set []byte) {
 	for i := range flow.Fields {
 		f := &flow.Fields[i]
 		var id *flow.OXM
@@ -111,11 +107,12 @@ func oxmProperties(v openflow.Version) (match, set []byte) {
 			continue
 		}
 		match = oxmHeader(match, id, f.Maskable)
+		wild = oxmHeader(wild, id, false)
 		if f.Writable {
 			set = oxmHeader(set, id, false)
 		}
 	}
-	return match, set
+	return match, wild, set
 }
 
 func oxmHeader(b []byte, o *flow.OXM, masked bool) []byte {
@@ -129,7 +126,7 @@ func oxmHeader(b []byte, o *flow.OXM, masked bool) []byte {
 	b = binary.BigEndian.AppendUint16(b, o.Class)
 	b = append(b, o.Number<<1|mask, byte(length))
 	if o.Class == 0xffff {
-		b = be32(b, o.Vendor)
+		b = binary.BigEndian.AppendUint32(b, o.Vendor)
 	}
 	return b
 }

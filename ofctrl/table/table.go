@@ -149,10 +149,14 @@ func (t *Tables) addInternalRules() {
 		m.Set(flow.Reg0, kind)
 		t.AddInternal(Internal, 0, &m, actions)
 	}
-	miss(MissController, openflow.Controller{MaxLen: 0xffff, Reason: openflow.ReasonNoMatch})
+	miss(MissController, openflow.Controller{MaxLen: 0xffff, Reason: reasonImplicitMiss})
 	miss(MissDrop)
 	miss(MissFragments)
 }
+
+// reasonImplicitMiss is OVS's packet-in reason of a miss without a table-miss flow; it does not go
+// on the wire of packet-ins and has no name.
+const reasonImplicitMiss openflow.PacketInReason = 7
 
 // Values of reg0 of the miss rules in table Internal.
 const (
