@@ -78,7 +78,7 @@ func decodeLoad(d *actionDecoder, b []byte) (Action, error) {
 
 // load writes NXAST_REG_LOAD, or set_field from 1.5 on, which has no load.
 func (e *encoder) load(a Load) error {
-	if e.v >= V15 {
+	if e.v >= V15 || oxmSize(a.Dst.Field, 0) > 4 {
 		return e.setField(loadField(a, e.st))
 	}
 	// At most 64 bits go into one action.
@@ -187,7 +187,7 @@ func (e *encoder) setField(a SetField) error {
 		return bad(NXUnencodable, "set_field of %v", a.Field)
 	}
 	if e.v < V12 || e.v < V15 && a.Mask != nil {
-		if isTunMetadata(a.Field) { // wider than a load can say
+		if isTunMetadata(a.Field) || oxmSize(a.Field, 0) > 4 { // more than a load can say
 			return e.nxAction(33, func() {
 				e.oxmHeader(a.Field, 0, a.Mask != nil, len(a.Value))
 				e.bytes(a.Value)
@@ -197,7 +197,7 @@ func (e *encoder) setField(a SetField) error {
 		return e.loads(a)
 	}
 	id, value := a.Field, a.Value
-	if id == flow.NwTOS { // OXM has DSCP instead
+	if id == flow.NwTOS && a.Legacy { // mod_nw_tos
 		id, value = flow.IPDSCP, []byte{a.Value[0] >> 2}
 	}
 	at := len(e.b)

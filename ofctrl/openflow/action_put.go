@@ -185,11 +185,5 @@ func (e *encoder) setTunnel(a SetTunnel) error {
 }
 
 func (e *encoder) resubmit(a Resubmit) error {
-	switch {
-	case a.CT:
-		return e.nxAction(44, func() { e.u16(a.InPort.to10()); e.u8(a.Table, 0, 0, 0) })
-	case a.Table == TableAll:
-		return e.nxAction(1, func() { e.u16(a.InPort.to10(), 0, 0) })
-	}
-	return e.nxAction(14, func() { e.u16(a.InPort.to10()); e.u8(a.Table, 0, 0, 0) })
+	return e.nxAction(pick[uint16](a.CT, 44, 14), func() { e.u16(a.InPort.to10()); e.u8(a.Table, 0, 0, 0) })
 }

@@ -30,31 +30,34 @@ func (d *decoder) instructions(b []byte) ([]Action, error) {
 		case at[typ] != nil:
 			return nil, bad(InstDup, "instruction %d twice", typ)
 		}
-		fixed := map[uint16]int{instWriteMetadata: 24, instWriteActions: 0, instApplyActions: 0}
-		if want, ok := fixed[typ]; !ok && n != 8 || want != 0 && n != want {
+		want := 8
+		switch typ {
+		case instWriteMetadata:
+			want = 24
+		case instWriteActions, instApplyActions:
+			want = n
+		}
+		if n != want {
 			return nil, bad(InstBadLen, "instruction %d of %d bytes", typ, n)
 		}
 		at[typ], b = b[:n], b[n:]
 	}
-	var list []Action
-	if i := at[instMeter]; i != nil {
-		list = append(list, Meter{be32(i[4:])})
+	apply, err := d.actions(after8(at[instApplyActions]))
+	if err != nil {
+		return nil, err
 	}
-	if i := at[instApplyActions]; i != nil {
-		apply, err := d.actions(i[8:])
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, apply...)
+	write, err := d.actions(after8(at[instWriteActions]))
+	if err != nil {
+		return nil, err
+	}
+	list := apply
+	if i := at[instMeter]; i != nil {
+		list = append([]Action{Meter{be32(i[4:])}}, apply...)
 	}
 	if at[instClearActions] != nil {
 		list = append(list, ClearActions{})
 	}
-	if i := at[instWriteActions]; i != nil {
-		write, err := d.actions(i[8:])
-		if err != nil {
-			return nil, err
-		}
+	if at[instWriteActions] != nil {
 		list = append(list, WriteActions{write})
 	}
 	if i := at[instWriteMetadata]; i != nil {
@@ -66,6 +69,8 @@ func (d *decoder) instructions(b []byte) ([]Action, error) {
 	}
 	return list, nil
 }
+
+func after8(b []byte) []byte { return b[min(8, len(b)):] }
 
 // isInstruction reports whether an action stands outside of apply_actions in a version.
 func isInstruction(a Action, v Version) bool {

@@ -125,6 +125,18 @@ type kindKey struct {
 	num uint32
 }
 
+// messageTypes is how many numbers of message types there are.
+const messageTypes = 35
+
+func indexTypes(rows []kind) (t [V15 + 1][messageTypes]*kind) {
+	for i := range rows {
+		for v := rows[i].lo; v <= rows[i].hi; v++ {
+			t[v][rows[i].num] = &rows[i]
+		}
+	}
+	return t
+}
+
 func indexKinds(rows []kind) map[kindKey]*kind {
 	m := make(map[kindKey]*kind, 6*len(rows))
 	for i := range rows {
@@ -137,10 +149,13 @@ func indexKinds(rows []kind) map[kindKey]*kind {
 
 // The tables by version and number. They are filled at start because their functions reach Decode,
 // and so themselves, through bundles.
-var messageIndex, nxIndex, onfIndex map[kindKey]*kind
+var (
+	messageIndex      [V15 + 1][messageTypes]*kind
+	nxIndex, onfIndex map[kindKey]*kind
+)
 
 func init() {
-	messageIndex, nxIndex, onfIndex = indexKinds(messageKinds), indexKinds(nxKinds), indexKinds(onfKinds)
+	messageIndex, nxIndex, onfIndex = indexTypes(messageKinds), indexKinds(nxKinds), indexKinds(onfKinds)
 	multipartIndex = indexMultiparts()
 }
 
@@ -178,7 +193,10 @@ func (d *decoder) message(typ uint8) (Message, error) {
 		d.v > V10 && (typ == typeStats11 || typ == typeStats11+1):
 		return d.multipart(typ&1 == 0)
 	default:
-		if k = messageIndex[kindKey{d.v, uint32(typ)}]; k == nil {
+		if typ < messageTypes {
+			k = messageIndex[d.v][typ]
+		}
+		if k == nil {
 			return nil, bad(BadType, "message type %d", typ)
 		}
 	}

@@ -25,7 +25,7 @@ var (
 	putND     = []flow.FieldID{flow.NDTarget, flow.NDReserved, flow.NDOptionsType}
 	putTunnel = []flow.FieldID{
 		flow.TunID, flow.TunFlags, flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst,
-		flow.TunGBPID, flow.TunGBPFlags, flow.TunErspanVer, flow.TunErspanIdx, flow.TunErspanDir,
+		flow.TunGBPID, flow.TunGBPFlags, flow.TunErspanIdx, flow.TunErspanVer, flow.TunErspanDir,
 		flow.TunErspanHwid, flow.TunGtpuFlags, flow.TunGtpuMsgtype,
 	}
 	putLast = []flow.FieldID{

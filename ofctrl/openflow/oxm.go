@@ -50,9 +50,34 @@ var tunOptsOff, tunOptsLen = func() (int, int) {
 	return flow.Layout[i].Off, flow.Layout[i].Size
 }()
 
+type oxmField struct {
+	id flow.FieldID
+	n  uint8 // bytes of a value; 0: no such field
+}
+
+// oxmClasses finds fields of the classes that nearly all messages use: both of NXM, OXM and its registers.
+var oxmClasses = func() (t [4][128]oxmField) {
+	for i, class := range []uint16{0, 1, 0x8000, 0x8001} {
+		for number := range t[i] {
+			if id, n, ok := flow.FieldByOXM(class, uint8(number), 0); ok {
+				t[i][number] = oxmField{id, uint8(n)}
+			}
+		}
+	}
+	return t
+}()
+
+func lookupOXM(h oxm) (id flow.FieldID, n int, ok bool) {
+	if h.class&0x7ffe == 0 {
+		f := oxmClasses[h.class>>14|h.class&1][h.number]
+		return f.id, int(f.n), f.n != 0
+	}
+	return flow.FieldByOXM(h.class, h.number, h.vendor)
+}
+
 // field finds the field of a header. A tun_metadata field must be mapped.
 func (st *State) field(h oxm) (id flow.FieldID, n int, err error) {
-	id, n, ok := flow.FieldByOXM(h.class, h.number, h.vendor)
+	id, n, ok := lookupOXM(h)
 	if !ok {
 		return 0, 0, bad(MatchBadField, "match field class 0x%04x number %d", h.class, h.number)
 	}
