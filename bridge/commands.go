@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
@@ -130,7 +131,11 @@ func (a *Agent) dpifShow([]string) (string, error) {
 			if i.odp != odp.PortNone {
 				no = strconv.FormatUint(uint64(i.odp), 10)
 			}
-			fmt.Fprintf(&s, "    %s %d/%s: (%s%s)\n", i.name, of16(i.ofport), no, i.shownType(), formatOptions(i.row.Options))
+			options := i.row.Options
+			if _, ok := i.dev.(netdev.Configurable); ok {
+				options = nil // a simulated device's are no configuration of a tunnel
+			}
+			fmt.Fprintf(&s, "    %s %d/%s: (%s%s)\n", i.name, of16(i.ofport), no, i.shownType(), formatOptions(options))
 		}
 	}
 	return s.String(), nil
@@ -287,7 +292,7 @@ func (a *Agent) fdbShow(args []string) (string, error) {
 					port = strconv.FormatUint(uint64(no), 10)
 				}
 			}
-			age := fmt.Sprintf("%4d", int(e.Age.Seconds()))
+			age := fmt.Sprintf("%3d", int(e.Age.Seconds()))
 			if e.Static {
 				age = "static"
 			}

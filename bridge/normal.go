@@ -78,6 +78,7 @@ func (b *Bridge) learn(x pipeline.Context, in *bundle, vid uint16, src mac.Addr)
 	o := mac.Observation[bundleID]{VLAN: vid, Addr: src, Port: in.id}
 	if x.MayLearn() && b.macs.Learn(o) {
 		b.agent.count("mac_learning_learned", 1)
+		b.agent.engine.Kick() // what floods to src, or goes where it was, need not any more
 	}
 	// When src moves elsewhere the megaflow must learn again.
 	x.Depend(b.macs.VersionOf(vid, src))
