@@ -136,7 +136,7 @@ func (d *Daemon) Start() {
 			d.t.Fatalf("ovs-bpfd ended: %v\n%s", err, d.read("agent.out"))
 		default:
 		}
-		if _, err := d.try("ovs-appctl", "version"); err != nil {
+		if _, err := d.try("ovs-appctl", "ofproto/list"); err != nil { // the last to come
 			return err
 		}
 		_, err := d.try("ovs-vsctl", "--timeout=5", "--no-wait", "show")
