@@ -69,7 +69,7 @@ func wireTarget(target, unix, tcp string) (network, addr string, err error) {
 	case scheme == tcp && rest != "":
 		return "tcp", rest, nil
 	}
-	return "", "", fmt.Errorf("%q is neither %s:FILE nor %s:...", target, unix, tcp)
+	return "", "", fmt.Errorf("%q is neither %s:FILE nor %s with an address", target, unix, tcp)
 }
 
 // listenWire listens at punix:FILE or ptcp:PORT[:IP].
