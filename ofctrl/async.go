@@ -11,9 +11,6 @@ import (
 // primary or equal, and in the role secondary.
 type asyncMasks [openflow.NumAsync][2]uint32
 
-// allReasons are more than any version has.
-const allReasons uint32 = 0xffff
-
 // defaultAsync is what a connection wants until it says otherwise (OpenFlow 1.5 section 6.3.6).
 func defaultAsync(v openflow.Version) asyncMasks {
 	var m asyncMasks

@@ -20,6 +20,7 @@ func (c *conn) flowMod(m *openflow.FlowMod) error {
 	if m.Command == openflow.FlowAdd && c.version <= openflow.V11 {
 		m.Flags |= openflow.FlagResetCounts
 	}
+	m.KeepCookies = c.version == openflow.V11
 	if c.version == openflow.V10 && !c.state.FlowModTableID {
 		m.Table = openflow.TableAll
 	}

@@ -63,18 +63,32 @@ func (c *conn) part(ctx context.Context, xid uint32, body openflow.MultipartBody
 // partItems is how many items are tried in one part of a reply at first.
 const partItems = 256
 
-// parts sends a list as a reply of as many parts as it takes, each below 64 KB.
+// parts sends a list as a reply of as many parts as it takes, each below 64 KB. What the version
+// has no form for is left out.
 func parts[T any](ctx context.Context, c *conn, xid uint32, list []T, body func([]T) openflow.MultipartBody) error {
 	n := partItems
 	for {
 		n = min(n, len(list))
 		b, err := c.encode(xid, &openflow.MultipartReply{More: n < len(list), Body: body(list[:n])})
 		if err != nil {
-			if n <= 1 {
+			if n > 1 {
+				n /= 2 // did not fit, or there is one that the version cannot say
+				continue
+			}
+			if len(list) == 0 {
 				return err
 			}
-			n /= 2 // did not fit
-			continue
+			if c.sw.news.allow(c.sw.o.Clock.Now()) {
+				c.sw.log.Warnf("%s: left out of a reply, as OpenFlow 1.%d cannot say it: %v", c.remote.name, c.version-openflow.V10, err)
+			}
+			if list = list[1:]; len(list) > 0 {
+				n = partItems
+				continue
+			}
+			if b, err = c.encode(xid, &openflow.MultipartReply{Body: body(nil)}); err != nil {
+				return err
+			}
+			return c.sendBytes(ctx, b)
 		}
 		if err := c.sendBytes(ctx, b); err != nil {
 			return err
@@ -82,6 +96,7 @@ func parts[T any](ctx context.Context, c *conn, xid uint32, list []T, body func(
 		if list = list[n:]; len(list) == 0 {
 			return nil
 		}
+		n = min(2*n, partItems)
 	}
 }
 

@@ -322,8 +322,9 @@ func TestOfctlChanges(t *testing.T) {
 	}
 }
 
-// monitor runs `ovs-ofctl monitor` and gives the lines that it prints.
-func (b *bench) monitor(args ...string) <-chan string {
+// monitor runs `ovs-ofctl monitor`, which asks for a packet-in format, and gives the lines that it
+// prints.
+func (b *bench) monitor(format openflow.PacketInFormat, args ...string) <-chan string {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "ovs-ofctl", append(args[:len(args):len(args)], "monitor", "unix:"+b.mgmt(), "65534")...)
@@ -352,7 +353,7 @@ func (b *bench) monitor(args ...string) <-chan string {
 		b.Switch.mu.Lock()
 		defer b.Switch.mu.Unlock()
 		for c := range b.conns {
-			if c.missSendLen == 65534 && c.format == openflow.PacketInNXT2 {
+			if c.missSendLen == 65534 && c.format == format {
 				return true
 			}
 		}
@@ -389,7 +390,7 @@ func TestMonitor(t *testing.T) {
 		t.Run(v, func(t *testing.T) {
 			b := newBench(t, true, nil)
 			b.SetFailMode(true)
-			lines := b.monitor("-O", v)
+			lines := b.monitor(openflow.PacketInNXT2, "-O", v)
 			tag := ""
 			if v != "OpenFlow10" {
 				tag = fmt.Sprintf(" (OF%s.%s)", v[8:9], v[9:])
@@ -431,5 +432,38 @@ func TestMonitor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestPacketInFormats(t *testing.T) {
+	for _, v := range allVersions {
+		for format, name := range map[openflow.PacketInFormat]string{
+			openflow.PacketInStandard: "standard", openflow.PacketInNXT: "nxt_packet_in", openflow.PacketInNXT2: "nxt_packet_in2",
+		} {
+			t.Run(v+" "+name, func(t *testing.T) {
+				b := newBench(t, false, nil)
+				lines := b.monitor(format, "-O", v, "-P", name)
+				var m flow.Match
+				m.Set(flow.InPortOXM, 2)
+				m.Set(flow.Metadata, 5)
+				packet := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x12, 0x34}
+				b.SendPacketIn(&PacketIn{
+					PacketIn: openflow.PacketIn{Reason: openflow.ReasonNoMatch, Packet: packet, TotalLen: 14, Metadata: m, Cookie: 7, Table: 3}, InPort: 2,
+				})
+				got := <-lines
+				prefix := [...]string{"OFPT_PACKET_IN", "NXT_PACKET_IN", "NXT_PACKET_IN2"}[format]
+				if !strings.HasPrefix(got, prefix) || !strings.Contains(got, "in_port=2 ") || !strings.Contains(got, "(via no_match) data_len=14 (unbuffered)") {
+					t.Errorf("got %q", got)
+				}
+				// What a form can say, it says.
+				if v >= "OpenFlow13" || format != openflow.PacketInStandard {
+					for _, want := range []string{"table_id=3", "cookie=0x7", "metadata=0x5"} {
+						if !strings.Contains(got, want) {
+							t.Errorf("no %q in %q", want, got)
+						}
+					}
+				}
+			})
+		}
 	}
 }

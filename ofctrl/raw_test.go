@@ -142,12 +142,12 @@ func TestNoHello(t *testing.T) {
 }
 
 // TestBadMessages sends what is wrong in all manners; each gets its error with the request's xid and
-// first 64 bytes, and the connection lives on.
+// bytes, and the connection lives on.
 func TestBadMessages(t *testing.T) {
 	long := "04 7b 0080 00000009" + strings.Repeat("ab", 120)
 	for _, tt := range []struct{ name, send, want string }{
 		{"unknown type", "04 7b 0008 00000009", "04 01 0014 00000009 0001 0001 04 7b 0008 00000009"},
-		{"data of 64 bytes", long, "04 01 004c 00000009 0001 0001 04 7b 0080 00000009" + strings.Repeat("ab", 56)},
+		{"whole request", long, "04 01 008c 00000009 0001 0001 04 7b 0080 00000009" + strings.Repeat("ab", 120)},
 		{"another version", "05 05 0008 00000009", "04 01 0014 00000009 0001 0000 05 05 0008 00000009"},
 		{"reply to a switch", "04 13 0010 00000009 0000 0000 00000000", ""},
 		{"too long", "04 05 000c 00000009 00000000", "04 01 0018 00000009 0001 0006 04 05 000c 00000009 00000000"},

@@ -6,9 +6,6 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
-// errorData is how much of a request an error carries.
-const errorData = 64
-
 // Message types that are the same in all versions (OpenFlow 1.5 section 7.1.1).
 const (
 	typeHello     = 0
@@ -25,7 +22,8 @@ func errorKind(err error) openflow.Err {
 	return openflow.ErrUnknown
 }
 
-// replyError is the error message for a request.
+// replyError is the error message for a request. OpenFlow wants at least the first 64 bytes of it
+// in there; like OVS we send as much as fits, so that tools can show what was wrong.
 func replyError(kind openflow.Err, request []byte) *openflow.Error {
-	return &openflow.Error{Err: kind, Data: request[:min(len(request), errorData)]}
+	return &openflow.Error{Err: kind, Data: request}
 }

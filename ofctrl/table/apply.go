@@ -9,11 +9,7 @@ import (
 )
 
 // stateFlags are the flow mod flags that a rule keeps and shows.
-const stateFlags = openflow.FlagSendFlowRem | openflow.FlagResetCounts | openflow.FlagNoPktCounts | openflow.FlagNoBytCounts
-
-// keepCookie in FlowMod.NewCookie says that a modification does not change cookies and does not
-// add a flow.
-const keepCookie = ^uint64(0)
+const stateFlags = openflow.FlagSendFlowRem | openflow.FlagCheckOverlap | openflow.FlagResetCounts | openflow.FlagNoPktCounts | openflow.FlagNoBytCounts
 
 // Apply does a flow mod. On error, which wraps an openflow.Err, nothing has changed. Callers set
 // FlagResetCounts for additions from OpenFlow 1.0 and 1.1, where it is implied.
@@ -60,7 +56,11 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 			old.bytes.Store(0)
 		}
 		old.Created = now
+		cookie := old.Cookie
 		t.set(old, fm, now)
+		if fm.NewCookie == openflow.KeepCookie {
+			old.Cookie = cookie
+		}
 		c.touch()
 		return nil
 	}
@@ -98,7 +98,7 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 		return err
 	}
 	if len(rules) == 0 {
-		if fm.NewCookie == keepCookie || fm.CookieMask != 0 {
+		if fm.NewCookie == openflow.KeepCookie || fm.CookieMask != 0 {
 			return nil
 		}
 		return t.add(fm)
@@ -106,7 +106,7 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 	now := t.clock.Now()
 	for _, r := range rules {
 		r.Actions = fm.Actions
-		if fm.NewCookie != keepCookie {
+		if fm.NewCookie != openflow.KeepCookie && !fm.KeepCookies {
 			r.Cookie = fm.NewCookie
 		}
 		if fm.Flags&openflow.FlagResetCounts != 0 {

@@ -105,19 +105,23 @@ func TestApply(t *testing.T) {
 		{"unknown command", mod(9, fm{}), nil, 0, openflow.FlowModBadCommand},
 		{"modify is loose", mod(modify, fm{Table: 0, Match: port(1, false), NewCookie: 0xd, Actions: out(6)}),
 			[]string{"0/10/0xd in_port=1 {6 0}", "0/20/0xd in_port=1 tcp {6 0}", "7/10/0xb1 tcp {2 0}"}, 0, nil},
-		{"modify keeps cookies", mod(modify, fm{Table: all, NewCookie: keepCookie, Actions: out(6)}),
+		{"modify keeps cookies", mod(modify, fm{Table: all, NewCookie: openflow.KeepCookie, Actions: out(6)}),
 			[]string{"0/10/0xa1 in_port=1 {6 0}", "0/20/0xa2 in_port=1 tcp {6 0}", "7/10/0xb1 tcp {6 0}"}, 0, nil},
-		{"modify_strict", mod(modStr, fm{Match: port(1, false), Priority: 10, NewCookie: keepCookie, Actions: out(6)}),
+		{"modify of 1.1 keeps cookies", mod(modify, fm{Table: all, NewCookie: 7, KeepCookies: true, Actions: out(6)}),
+			[]string{"0/10/0xa1 in_port=1 {6 0}", "0/20/0xa2 in_port=1 tcp {6 0}", "7/10/0xb1 tcp {6 0}"}, 0, nil},
+		{"modify of 1.1 adds with its cookie", mod(modify, fm{Match: port(8, false), Priority: 3, NewCookie: 7, KeepCookies: true}),
+			[]string{"0/10/0xa1 in_port=1 {2 0}", "0/20/0xa2 in_port=1 tcp {3 0}", "0/3/0x7 in_port=8", "7/10/0xb1 tcp {2 0}"}, 0, nil},
+		{"modify_strict", mod(modStr, fm{Match: port(1, false), Priority: 10, NewCookie: openflow.KeepCookie, Actions: out(6)}),
 			[]string{"0/10/0xa1 in_port=1 {6 0}", "0/20/0xa2 in_port=1 tcp {3 0}", "7/10/0xb1 tcp {2 0}"}, 0, nil},
 		{"modify of nothing adds", mod(modify, fm{Match: port(8, false), Priority: 3, NewCookie: 0xe, Actions: out(6)}),
 			[]string{"0/10/0xa1 in_port=1 {2 0}", "0/20/0xa2 in_port=1 tcp {3 0}", "0/3/0xe in_port=8 {6 0}", "7/10/0xb1 tcp {2 0}"}, 0, nil},
-		{"modify without a cookie adds nothing", mod(modify, fm{Match: port(8, false), NewCookie: keepCookie}),
+		{"modify without a cookie adds nothing", mod(modify, fm{Match: port(8, false), NewCookie: openflow.KeepCookie}),
 			[]string{"0/10/0xa1 in_port=1 {2 0}", "0/20/0xa2 in_port=1 tcp {3 0}", "7/10/0xb1 tcp {2 0}"}, 0, nil},
 		{"modify by cookie adds nothing", mod(modify, fm{Match: port(8, false), Cookie: 1, CookieMask: 1, NewCookie: 0xe}),
 			[]string{"0/10/0xa1 in_port=1 {2 0}", "0/20/0xa2 in_port=1 tcp {3 0}", "7/10/0xb1 tcp {2 0}"}, 0, nil},
-		{"modify by cookie", mod(modify, fm{Table: all, Cookie: 0xa0, CookieMask: 0xf0, NewCookie: keepCookie, Actions: out(6)}),
+		{"modify by cookie", mod(modify, fm{Table: all, Cookie: 0xa0, CookieMask: 0xf0, NewCookie: openflow.KeepCookie, Actions: out(6)}),
 			[]string{"0/10/0xa1 in_port=1 {6 0}", "0/20/0xa2 in_port=1 tcp {6 0}", "7/10/0xb1 tcp {2 0}"}, 0, nil},
-		{"modify takes no output port", mod(modify, fm{Table: all, OutPort: 99, NewCookie: keepCookie, Actions: out(6)}),
+		{"modify takes no output port", mod(modify, fm{Table: all, OutPort: 99, NewCookie: openflow.KeepCookie, Actions: out(6)}),
 			[]string{"0/10/0xa1 in_port=1 {6 0}", "0/20/0xa2 in_port=1 tcp {6 0}", "7/10/0xb1 tcp {6 0}"}, 0, nil},
 		{"delete all", mod(del, fm{Table: all}), nil, 3, nil},
 		{"delete in a table", mod(del, fm{Table: 7}), []string{"0/10/0xa1 in_port=1 {2 0}", "0/20/0xa2 in_port=1 tcp {3 0}"}, 1, nil},
@@ -281,7 +285,7 @@ func TestExpire(t *testing.T) {
 	check(13 * time.Second)
 	check(14*time.Second, "1 by 0")
 	// A modification starts the hard timeout again.
-	if _, err := tables.Apply(mod(modify, openflow.FlowMod{Match: port(2, false), NewCookie: keepCookie})); err != nil {
+	if _, err := tables.Apply(mod(modify, openflow.FlowMod{Match: port(2, false), NewCookie: openflow.KeepCookie})); err != nil {
 		t.Fatal(err)
 	}
 	check(33 * time.Second)

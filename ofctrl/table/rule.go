@@ -16,7 +16,7 @@ type Rule struct {
 	Cookie     uint64
 	Idle, Hard uint16 // seconds, 0: none
 	Importance uint16
-	Flags      uint16 // openflow.FlagSendFlowRem, FlagResetCounts, FlagNoPktCounts, FlagNoBytCounts
+	Flags      uint16 // those of its addition: FlagSendFlowRem, FlagCheckOverlap...
 	Actions    []openflow.Action
 	Created    time.Time
 	Modified   time.Time // starts the hard timeout

@@ -59,15 +59,12 @@ func (sel *Filter) takes(r *Rule) bool {
 		(sel.OutGroup == openflow.GroupAny || toGroup(r.Actions, sel.OutGroup))
 }
 
-// outputs reports whether actions send to the port.
+// outputs reports whether actions send to the port (output with a length limit is not counted, as
+// in OVS).
 func outputs(actions []openflow.Action, port openflow.PortNo) bool {
 	for _, a := range actions {
 		switch a := a.(type) {
 		case openflow.Output:
-			if a.Port == port {
-				return true
-			}
-		case openflow.OutputTrunc:
 			if a.Port == port {
 				return true
 			}
