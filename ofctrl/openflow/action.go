@@ -76,8 +76,8 @@ type (
 		PCP  uint8
 		Push bool
 	}
-	// StripVLAN is strip_vlan / pop_vlan.
-	StripVLAN struct{}
+	// StripVLAN is strip_vlan of 1.0, and pop_vlan with Pop.
+	StripVLAN struct{ Pop bool }
 	// PushVLAN adds a tag with the EtherType.
 	PushVLAN struct{ EthType uint16 }
 	// PushMPLS, PopMPLS, SetMPLS*, DecMPLSTTL change the label stack.

@@ -37,8 +37,10 @@ type actionCheck struct {
 // cheap reports whether an action needs no check at all, so that the match need not be copied.
 func (c *actionCheck) cheap(a Action) bool {
 	switch a := a.(type) {
-	case Output, Resubmit, Group, CTClear, Exit, Note, Controller:
+	case Output, Group, CTClear, Exit, Note, Controller:
 		return true
+	case Resubmit:
+		return !a.CT
 	case Load:
 		return a.Dst.Field.Info().Prereq == flow.PrereqNone
 	case SetField:
@@ -162,6 +164,10 @@ func (c *actionCheck) one(a Action) error {
 		return c.field(a.Dst.Field)
 	case OutputReg:
 		return c.field(a.Src.Field)
+	case Resubmit:
+		if a.CT && !prereqOK(&c.m, flow.PrereqCT) {
+			return bad(ActionMatchInconsistent, "resubmit to the original tuple")
+		}
 	case SetVLANVID:
 		if !hasVLAN && !a.Push {
 			return c.needs(a, flow.PrereqVLAN)

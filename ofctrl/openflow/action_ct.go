@@ -19,7 +19,7 @@ func decodeCT(d *actionDecoder, b []byte) (Action, error) {
 		a.ZoneImm = be16(b[16:])
 	} else {
 		ofs, bits := ofsBits(be16(b[16:]))
-		src, _, err := d.subfield(b[12:16], ofs, bits)
+		src, _, err := d.oldSubfield(b[12:16], ofs, bits)
 		if err != nil {
 			return nil, err
 		}
@@ -29,8 +29,16 @@ func decodeCT(d *actionDecoder, b []byte) (Action, error) {
 		a.ZoneSrc = &src
 	}
 	var err error
-	a.Actions, err = d.list(b[24:])
-	return a, err
+	if a.Actions, err = d.list(b[24:]); err != nil {
+		return nil, err
+	}
+	// Only a commit can change a connection; "nat" alone applies what an earlier commit said.
+	for _, n := range a.Actions {
+		if nat, ok := n.(NAT); !a.Commit && (!ok || nat.Flags != 0 || nat.AddrMin != nil) {
+			return nil, bad(ActionBadArgument, "%T in ct without commit", n)
+		}
+	}
+	return a, nil
 }
 
 func (e *encoder) ct(a CT) error {
@@ -70,14 +78,15 @@ const (
 	natV6Max
 	natPortMin
 	natPortMax
+	natPresent = 1<<iota - 1
 )
 
 func decodeNAT(_ *actionDecoder, b []byte) (Action, error) {
 	a := NAT{Flags: be16(b[12:])}
-	present := be16(b[14:])
+	present := be16(b[14:]) & natPresent
 	rest := b[16:]
 	if !allZero(b[10:12]) || a.Flags&^natAll != 0 {
-		return nil, bad(NXActionMustBeZero, "nat flags 0x%x", a.Flags)
+		return nil, bad(ActionBadArgument, "nat flags 0x%x", a.Flags)
 	}
 	if a.Flags&natSrc != 0 && a.Flags&natDst != 0 ||
 		a.Flags&(natSrc|natDst) == 0 && (a.Flags != 0 || present != 0) {

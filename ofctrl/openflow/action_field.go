@@ -1,6 +1,9 @@
 package openflow
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 )
 
@@ -10,15 +13,15 @@ func (d *actionDecoder) fieldHeader(b []byte) (id flow.FieldID, rest []byte, err
 	if err != nil {
 		return 0, nil, err
 	}
-	if h.hasMask {
-		return 0, nil, bad(ActionBadSetMask, "mask bit in a field name")
-	}
 	id, n, err := d.st.field(h)
 	if err != nil {
 		return 0, nil, err
 	}
-	if h.payload != n && !isTunMetadata(id) {
-		return 0, nil, bad(ActionBadSetLen, "%v with a length of %d", id, h.payload)
+	switch {
+	case isTunMetadata(id) && h.hasMask:
+		return 0, nil, bad(MatchBadMask, "mask bit in the name of %v", id)
+	case !isTunMetadata(id) && (h.payload != n || h.hasMask):
+		return 0, nil, bad(MatchBadField, "%v with a length of %d", id, h.payload)
 	}
 	return id, b[h.header:], nil
 }
@@ -45,6 +48,16 @@ func (d *actionDecoder) subfield(b []byte, ofs, bits int) (s flow.Subfield, rest
 	return flow.Subfield{Field: id, Ofs: uint16(ofs), Bits: uint16(bits)}, rest, nil
 }
 
+// oldSubfield is subfield for the actions that are older than long field names: whatever is wrong with a
+// name is OFPBAC_BAD_SET_TYPE there.
+func (d *actionDecoder) oldSubfield(b []byte, ofs, bits int) (s flow.Subfield, rest []byte, err error) {
+	s, rest, err = d.subfield(b, ofs, bits)
+	if errors.Is(err, MatchBadField) || errors.Is(err, MatchBadMask) {
+		err = fmt.Errorf("%w: %w", ActionBadSetType, err)
+	}
+	return s, rest, err
+}
+
 // ofsBits splits ofs_nbits: the offset in the upper 10 bits, the width less one in the lower 6.
 func ofsBits(v uint16) (ofs, bits int) { return int(v >> 6), int(v&0x3f) + 1 }
 
@@ -59,7 +72,7 @@ func writable(s flow.Subfield) error {
 
 func decodeLoad(d *actionDecoder, b []byte) (Action, error) {
 	ofs, bits := ofsBits(be16(b[10:]))
-	dst, rest, err := d.subfield(b[12:], ofs, bits)
+	dst, rest, err := d.oldSubfield(b[12:], ofs, bits)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +165,11 @@ func (d *actionDecoder) setFieldEntry(b []byte) (Action, error) {
 	a := SetField{Field: id, Value: clone(rest[:h.payload])}
 	if h.hasMask {
 		a.Value, a.Mask = a.Value[:h.payload/2:h.payload/2], a.Value[h.payload/2:]
+		for i := range a.Mask {
+			if a.Value[i]&^a.Mask[i] != 0 {
+				return nil, bad(MatchBadWildcards, "set_field of %v with bits outside of its mask", id)
+			}
+		}
 		if allOnes(a.Mask) && !isTunMetadata(id) {
 			a.Mask = nil
 		}
@@ -323,10 +341,10 @@ func (e *encoder) stack(sub uint16, s flow.Subfield) error {
 
 func decodeOutputReg(d *actionDecoder, b []byte) (Action, error) {
 	if !allZero(b[18:]) {
-		return nil, bad(NXMustBeZero, "output padding")
+		return nil, bad(ActionBadArgument, "output padding")
 	}
 	ofs, bits := ofsBits(be16(b[10:]))
-	src, _, err := d.subfield(b[12:16], ofs, bits)
+	src, _, err := d.oldSubfield(b[12:16], ofs, bits)
 	return OutputReg{src, be16(b[16:])}, err
 }
 
@@ -334,7 +352,7 @@ func decodeOutputReg2(d *actionDecoder, b []byte) (Action, error) {
 	ofs, bits := ofsBits(be16(b[10:]))
 	src, rest, err := d.subfield(b[14:], ofs, bits)
 	if err == nil && !allZero(rest) {
-		err = bad(NXMustBeZero, "output padding")
+		err = bad(ActionBadArgument, "output padding")
 	}
 	return OutputReg{src, be16(b[12:])}, err
 }
@@ -356,9 +374,12 @@ func (e *encoder) outputReg(a OutputReg) error {
 }
 
 func decodeCheckPktLarger(d *actionDecoder, b []byte) (Action, error) {
-	dst, _, err := d.subfield(b[14:], int(be16(b[12:])), 1)
+	dst, rest, err := d.subfield(b[14:], int(be16(b[12:])), 1)
 	if err == nil {
 		err = writable(dst)
+	}
+	if err == nil && !allZero(rest) {
+		err = bad(NXMustBeZero, "check_pkt_larger padding")
 	}
 	return CheckPktLarger{be16(b[10:]), dst}, err
 }
@@ -369,8 +390,11 @@ func decodeDeleteField(d *actionDecoder, b []byte) (Action, error) {
 		return nil, err
 	}
 	id, _, ok := flow.FieldByOXM(h.class, h.number, h.vendor)
-	if !ok || !isTunMetadata(id) {
-		return nil, bad(ActionBadArgument, "delete_field of class 0x%04x number %d", h.class, h.number)
+	switch {
+	case ok && h.hasMask:
+		return nil, bad(MatchBadMask, "mask bit in the name of %v", id)
+	case !ok || !isTunMetadata(id):
+		return nil, bad(MatchBadField, "delete_field of class 0x%04x number %d", h.class, h.number)
 	}
 	return DeleteField{id}, nil
 }

@@ -31,7 +31,7 @@ func decodeLearn(d *actionDecoder, b []byte) (Action, error) {
 		ofs := int(be16(rest[4:]))
 		rest = rest[8:]
 		if a.Flags&learnWriteResult != 0 {
-			dst, r, err := d.subfield(rest, ofs, 1)
+			dst, r, err := d.oldSubfield(rest, ofs, 1)
 			if err != nil {
 				return nil, err
 			}
@@ -100,7 +100,7 @@ func (d *actionDecoder) learnField(b []byte, bits uint16) (s flow.Subfield, rest
 	if len(b) < h.header+2 {
 		return s, nil, bad(ActionBadLen, "learn spec")
 	}
-	s, rest, err = d.subfield(b, int(be16(b[h.header:])), int(bits))
+	s, rest, err = d.oldSubfield(b, int(be16(b[h.header:])), int(bits))
 	if err != nil {
 		return s, nil, err
 	}

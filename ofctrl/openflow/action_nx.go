@@ -61,13 +61,16 @@ func actionTableNX() []actionKind {
 
 func decodeResubmitTable(_ *actionDecoder, b []byte) (Action, error) {
 	if !allZero(b[13:16]) {
-		return nil, bad(NXActionMustBeZero, "resubmit padding")
+		return nil, bad(ActionBadArgument, "resubmit padding")
 	}
 	return Resubmit{InPort: port10(be16(b[10:])), Table: b[12], CT: be16(b[8:]) == 44}, nil
 }
 
 func decodeDecTTLIDs(_ *actionDecoder, b []byte) (Action, error) {
 	n := int(be16(b[10:]))
+	if !allZero(b[12:16]) {
+		return nil, bad(NXMustBeZero, "dec_ttl padding")
+	}
 	if n > (len(b)-16)/2 {
 		return nil, bad(ActionBadLen, "dec_ttl with %d controllers in %d bytes", n, len(b))
 	}
@@ -94,7 +97,7 @@ const (
 
 func decodeController2(_ *actionDecoder, b []byte) (Action, error) {
 	if !allZero(b[10:16]) {
-		return nil, bad(NXActionMustBeZero, "controller padding")
+		return nil, bad(NXMustBeZero, "controller padding")
 	}
 	a := Controller{MaxLen: 0xffff, Reason: ReasonAction, V2: true}
 	err := eachProperty(b[16:], func(typ uint16, prop []byte) (err error) {
@@ -176,11 +179,8 @@ func decodeOutputTrunc(_ *actionDecoder, b []byte) (Action, error) {
 	if a.MaxLen < 14 { // an Ethernet header must be left
 		return nil, bad(ActionBadArgument, "output truncated to %d bytes", a.MaxLen)
 	}
-	switch a.Port {
-	case PortInPort, PortLocal, PortNormal, PortFlood, PortAll, PortController, PortTable, PortAny, PortUnset:
-		if a.Port != PortInPort && a.Port != PortLocal {
-			return nil, bad(ActionBadOutPort, "truncated output to %v", a.Port)
-		}
+	if a.Port >= 0xff00 && a.Port != PortInPort && a.Port != PortLocal {
+		return nil, bad(ActionBadOutPort, "truncated output to %v", a.Port)
 	}
 	return a, nil
 }
@@ -197,9 +197,6 @@ func (e *encoder) clone(a Clone) error {
 
 func decodeEncap(_ *actionDecoder, b []byte) (Action, error) {
 	a := Encap{Type: be32(b[12:]), Props: clone(b[16:])}
-	if be16(b[10:]) != 0 {
-		return nil, bad(ActionBadArgument, "encap header size %d", be16(b[10:]))
-	}
 	switch a.Type {
 	case 0, 1<<16 | ethNSH, 1<<16 | ethMPLS, 1<<16 | ethMPLSMC:
 		return a, nil

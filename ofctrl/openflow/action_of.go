@@ -24,26 +24,27 @@ func actionTable10() []actionKind {
 	}
 }
 
-// actionTable11 are those of OpenFlow 1.1 and later.
+// actionTable11 are those of OpenFlow 1.1 and later. 1.2 replaced the set actions by
+// set_field, but OVS goes on reading them.
 func actionTable11() []actionKind {
 	return []actionKind{
 		0:  {V11, V15, 16, false, decodeOutput11},
-		1:  {V11, V11, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setVLANVID(be16(b[4:]), false) }},
-		2:  {V11, V11, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setVLANPCP(b[4], false) }},
-		3:  {V11, V11, 16, false, legacyField(flow.EthSrc, 6)},
-		4:  {V11, V11, 16, false, legacyField(flow.EthDst, 6)},
-		5:  {V11, V11, 8, false, legacyField(flow.IPv4Src, 4)},
-		6:  {V11, V11, 8, false, legacyField(flow.IPv4Dst, 4)},
-		7:  {V11, V11, 8, false, legacyField(flow.NwTOS, 1)},
-		8:  {V11, V11, 8, false, legacyField(flow.NwECN, 1)},
-		9:  {V11, V11, 8, false, legacyField(flow.TCPSrc, 2)},
-		10: {V11, V11, 8, false, legacyField(flow.TCPDst, 2)},
-		13: {V11, V11, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setMPLSLabel(be32(b[4:])) }},
-		14: {V11, V11, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setMPLSTC(b[4]) }},
+		1:  {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setVLANVID(be16(b[4:]), false) }},
+		2:  {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setVLANPCP(b[4], false) }},
+		3:  {V11, V15, 16, false, legacyField(flow.EthSrc, 6)},
+		4:  {V11, V15, 16, false, legacyField(flow.EthDst, 6)},
+		5:  {V11, V15, 8, false, legacyField(flow.IPv4Src, 4)},
+		6:  {V11, V15, 8, false, legacyField(flow.IPv4Dst, 4)},
+		7:  {V11, V15, 8, false, legacyField(flow.NwTOS, 1)},
+		8:  {V11, V15, 8, false, legacyField(flow.NwECN, 1)},
+		9:  {V11, V15, 8, false, legacyField(flow.TCPSrc, 2)},
+		10: {V11, V15, 8, false, legacyField(flow.TCPDst, 2)},
+		13: {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setMPLSLabel(be32(b[4:])) }},
+		14: {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return setMPLSTC(b[4]) }},
 		15: {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return SetMPLSTTL{b[4]}, nil }},
 		16: {V11, V15, 8, false, simple(DecMPLSTTL{})},
 		17: {V11, V15, 8, false, decodePushVLAN},
-		18: {V11, V15, 8, false, simple(StripVLAN{})},
+		18: {V11, V15, 8, false, simple(StripVLAN{Pop: true})},
 		19: {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return pushMPLS(be16(b[4:])) }},
 		20: {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return PopMPLS{be16(b[4:])}, nil }},
 		21: {V11, V15, 8, false, func(_ *actionDecoder, b []byte) (Action, error) { return SetQueue{be32(b[4:])}, nil }},
@@ -144,14 +145,21 @@ func legacyField(id flow.FieldID, n int) func(*actionDecoder, []byte) (Action, e
 }
 
 func decodeMeterAction(_ *actionDecoder, b []byte) (Action, error) {
-	id := be32(b[4:])
-	if id == 0 || id > 0xffff0000 {
-		return nil, bad(ActionBadMeter, "meter %d", id)
+	return meterID(be32(b[4:]))
+}
+
+// meterID checks the meter of an action or instruction.
+func meterID(id uint32) (Action, error) {
+	if id == 0 || id > maxMeter {
+		return nil, bad(MeterModInvalidMeter, "meter %d", id)
 	}
 	return Meter{id}, nil
 }
 
-// Numbers of legacy set actions in 1.0 and 1.1; the rest of a row is for what has none.
+// maxMeter is the highest number of a meter that is not reserved.
+const maxMeter = 0xffff0000
+
+// Numbers of legacy set actions in 1.0 and 1.1; -1 for none.
 var legacyNumbers = map[flow.FieldID][2]int{
 	flow.EthSrc: {4, 3}, flow.EthDst: {5, 4}, flow.IPv4Src: {6, 5}, flow.IPv4Dst: {7, 6},
 	flow.NwTOS: {8, 7}, flow.NwECN: {-1, 8},

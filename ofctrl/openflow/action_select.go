@@ -13,7 +13,7 @@ const (
 
 func decodeMultipath(d *actionDecoder, b []byte) (Action, error) {
 	ofs, bits := ofsBits(be16(b[26:]))
-	dst, _, err := d.subfield(b[28:], ofs, bits)
+	dst, _, err := d.oldSubfield(b[28:], ofs, bits)
 	if err != nil {
 		return nil, err
 	}
@@ -42,12 +42,15 @@ func decodeBundle(d *actionDecoder, b []byte) (Action, error) {
 	a := Bundle{Algorithm: be16(b[10:]), Fields: be16(b[12:]), Basis: be16(b[14:])}
 	n := int(be16(b[20:]))
 	rest := b[32:]
+	if len(rest) < pad8(2*n) {
+		return nil, bad(ActionBadLen, "bundle of %d members in %d bytes", n, len(b))
+	}
 	if be32(b[16:]) != bundleInPort || n > maxBundlePorts || a.Fields > maxHashFields || a.Algorithm > maxBundleAlg {
 		return nil, bad(ActionBadArgument, "bundle fields %d algorithm %d members %d", a.Fields, a.Algorithm, n)
 	}
 	if be16(b[8:]) == 13 {
 		ofs, bits := ofsBits(be16(b[22:]))
-		dst, _, err := d.subfield(b[24:], ofs, bits)
+		dst, _, err := d.oldSubfield(b[24:], ofs, bits)
 		if err != nil {
 			return nil, err
 		}
@@ -58,15 +61,8 @@ func decodeBundle(d *actionDecoder, b []byte) (Action, error) {
 			return nil, err
 		}
 		a.Dst = &dst
-		rest = b[24+oxmSize(dst.Field, 0)+4:]
-		if len(b) >= 32 {
-			rest = b[32:]
-		}
 	} else if !allZero(b[22:32]) {
 		return nil, bad(ActionBadArgument, "bundle padding")
-	}
-	if len(rest) < pad8(2*n) {
-		return nil, bad(ActionBadLen, "bundle of %d members in %d bytes", n, len(b))
 	}
 	for i := range n {
 		a.Members = append(a.Members, port10(be16(rest[2*i:])))
@@ -144,7 +140,7 @@ func (d *actionDecoder) sampleID(b []byte) (imm uint32, src *flow.Subfield, err 
 		return be32(b[4:]), nil, nil
 	}
 	ofs, bits := ofsBits(be16(b[4:]))
-	s, _, err := d.subfield(b[:4], ofs, bits)
+	s, _, err := d.oldSubfield(b[:4], ofs, bits)
 	return 0, &s, err
 }
 

@@ -92,7 +92,7 @@ func encodeError(e *encoder, m *Error) error {
 		w = m.Err.wire(e.v)
 	}
 	switch {
-	case w.vendor == 0:
+	case w.vendor == 0 && (w.typ != 0xffff || e.v < V12):
 		e.u16(w.typ, w.code)
 	case w.typ == 0xffff:
 		e.u16(w.typ, w.code)

@@ -22,12 +22,9 @@ func flagsOf(v Version) uint16 {
 
 // flags checks the flags of a flow mod. Adding a flow resets its counters in 1.0 and 1.1.
 func (d *decoder) flags(m *FlowMod, raw uint16) error {
-	if d.v == V10 && raw&emergency10 != 0 {
-		return bad(FlowModTableFull, "emergency flow")
-	}
 	allowed := flagsOf(d.v)
-	if m.Nicira {
-		allowed |= flags10
+	if d.v == V10 && raw&^allowed == emergency10 {
+		return bad(FlowModTableFull, "emergency flow")
 	}
 	if raw&^allowed != 0 {
 		return bad(FlowModBadFlags, "flags 0x%04x", raw)
@@ -127,8 +124,11 @@ func decodeFlowMod11(d *decoder) (Message, error) {
 	if d.v >= V14 {
 		m.Importance = be16(b[38:])
 	}
-	if m.Command >= FlowDelete && !validPort(m.OutPort) {
+	switch {
+	case !validPort(m.OutPort):
 		return nil, bad(ActionBadOutPort, "filter for output to 0x%08x", uint32(m.OutPort))
+	case m.Table == TableAll && m.Command < FlowDelete:
+		return nil, bad(FlowModBadTableID, "flow mod of all tables")
 	}
 	if err := d.flags(m, be16(b[36:])); err != nil {
 		return nil, err

@@ -32,18 +32,16 @@ func decodeGroupMod11(d *decoder) (Message, error) {
 func decodeGroupMod15(d *decoder) (Message, error) {
 	b := d.body
 	m := &GroupMod{Command: GroupCommand(be16(b)), Type: b[2], ID: be32(b[4:]), CommandBucket: be32(b[12:])}
-	switch m.Command {
-	case GroupAdd, GroupModify, GroupDelete, GroupAddOrModify:
-		if m.CommandBucket != BucketAll && m.Command != GroupDelete {
-			return nil, bad(GroupModBadCommand, "bucket 0x%x in a group command", m.CommandBucket)
-		}
-	case GroupInsertBucket, GroupRemoveBucket:
-	default:
+	ofBucket := m.Command == GroupInsertBucket || m.Command == GroupRemoveBucket
+	switch {
+	case !ofBucket && m.CommandBucket != BucketAll:
+		return nil, bad(GroupModBadBucket, "bucket 0x%x in a group command", m.CommandBucket)
+	case !ofBucket && m.Command > GroupDelete && m.Command != GroupAddOrModify:
 		return nil, bad(GroupModBadCommand, "group command %d", m.Command)
 	}
 	n := int(be16(b[8:]))
 	if n > len(b)-16 || n%8 != 0 {
-		return nil, bad(GroupModBadBucket, "%d bytes of buckets in %d", n, len(b)-16)
+		return nil, bad(BadLen, "%d bytes of buckets in %d", n, len(b)-16)
 	}
 	var err error
 	if m.Buckets, err = d.buckets15(b[16 : 16+n]); err != nil {
@@ -66,11 +64,16 @@ func (m *GroupMod) check() error {
 	if m.Type == GroupTypeIndirect && len(m.Buckets) != 1 && (m.Command == GroupAdd || m.Command == GroupModify || m.Command == GroupAddOrModify) {
 		return bad(GroupModInvalidGroup, "indirect group with %d buckets", len(m.Buckets))
 	}
+	if m.Command == GroupDelete && len(m.Buckets) > 0 {
+		return bad(GroupModInvalidGroup, "buckets in a group deletion")
+	}
 	seen := make(map[uint32]bool, len(m.Buckets))
 	for _, b := range m.Buckets {
 		switch {
 		case b.Weight != 0 && m.Type != GroupTypeSelect && m.Command != GroupInsertBucket:
 			return bad(GroupModInvalidGroup, "weight in a group that does not select")
+		case (m.Type == GroupTypeAll || m.Type == GroupTypeIndirect) && (b.WatchPort != PortAny || b.WatchGroup != GroupAny):
+			return bad(GroupModWatchUnsupported, "bucket that watches in a group of type %d", m.Type)
 		case m.Type == GroupTypeFastFailover && b.WatchPort == PortAny && b.WatchGroup == GroupAny:
 			return bad(GroupModInvalidGroup, "fast failover bucket that watches nothing")
 		case b.ID > BucketMax && b.ID != BucketAll:

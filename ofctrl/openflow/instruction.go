@@ -52,7 +52,11 @@ func (d *decoder) instructions(b []byte) ([]Action, error) {
 	}
 	list := apply
 	if i := at[instMeter]; i != nil {
-		list = append([]Action{Meter{be32(i[4:])}}, apply...)
+		m, err := meterID(be32(i[4:]))
+		if err != nil {
+			return nil, err
+		}
+		list = append([]Action{m}, apply...)
 	}
 	if at[instClearActions] != nil {
 		list = append(list, ClearActions{})

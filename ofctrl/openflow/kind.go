@@ -35,7 +35,7 @@ var messageKinds = []kind{
 	{6, V13, V15, 24, 0, decodeFeaturesReply},
 	{7, V10, V15, 0, 0, func(*decoder) (Message, error) { return &GetConfigRequest{}, nil }},
 	{8, V10, V15, 4, 0, func(d *decoder) (Message, error) { return &GetConfigReply{be16(d.body), be16(d.body[2:])}, nil }},
-	{9, V10, V15, 4, 0, func(d *decoder) (Message, error) { return &SetConfig{be16(d.body), be16(d.body[2:])}, nil }},
+	{9, V10, V15, 4, 0, decodeSetConfig},
 	{10, V10, V10, 10, 1, decodePacketIn10},
 	{10, V11, V11, 16, 1, decodePacketIn11},
 	{10, V12, V12, 8, 1, decodePacketIn12},

@@ -75,9 +75,6 @@ func setMasked(m *flow.Match, id flow.FieldID, v, mask uint64) {
 
 func decodeMatch11(b []byte, m *flow.Match) error {
 	wc := be32(b[8:])
-	if wc&^uint32(wc11All) != 0 {
-		return bad(MatchBadWildcards, "wildcards 0x%08x", wc)
-	}
 	if wc&wc11InPort == 0 {
 		p := PortNo(be32(b[4:]))
 		if !validPort(p) {
@@ -131,7 +128,7 @@ func vlan11(m *flow.Match, wc uint32, vid uint16, pcp uint8) error {
 	}
 	switch {
 	case vid == 0xffff: // no tag
-		m.Set(flow.VLANVID, 0)
+		m.Set(flow.VLANTCI, 0)
 		return nil
 	case vid == 0xfffe: // any tag
 		setMasked(m, flow.VLANVID, flow.VLANPresent, flow.VLANPresent)
@@ -162,9 +159,6 @@ func ports11(m *flow.Match, ip bool, wc uint32, src, dst uint16) error {
 		}
 		srcID, dstID = flow.ICMPType, flow.ICMPCode
 	default:
-		if wc&(wc11TPSrc|wc11TPDst) != wc11TPSrc|wc11TPDst {
-			return bad(MatchBadField, "ports of IP protocol %d", m.Key.Get(flow.NwProto))
-		}
 		return nil
 	}
 	if wc&wc11TPSrc == 0 {

@@ -128,6 +128,7 @@ type (
 		Priority           uint16
 		Cookie, CookieMask uint64 // filter of modify and delete when CookieMask != 0
 		NewCookie          uint64 // KeepCookie: a modification keeps the flows' cookies
+		KeepCookies        bool   // modifications leave cookies as they are, additions use NewCookie (1.1)
 		Idle, Hard         uint16 // seconds
 		Importance         uint16
 		BufferID           uint32

@@ -42,7 +42,7 @@ var multipartKinds = [mpClasses][]multipartKind{
 		{11, V13, V15, 0, 0, func(*decoder) (MultipartBody, error) { return &MeterFeaturesRequest{}, nil }},
 		{12, V13, V15, 0, 8, rawMultipart(12)},
 		{13, V10, V14, 0, 0, func(*decoder) (MultipartBody, error) { return &PortDescRequest{PortAny}, nil }},
-		{13, V15, V15, 8, 0, func(d *decoder) (MultipartBody, error) { return &PortDescRequest{PortNo(be32(d.body))}, nil }},
+		{13, V15, V15, 8, 0, decodePortDescRequest15},
 		{14, V14, V15, 0, 0, func(*decoder) (MultipartBody, error) { return &TableDescRequest{}, nil }},
 		{15, V14, V15, 8, 0, decodeQueueDescRequest},
 		{16, V14, V15, 0, 8, rawMultipart(16)},
@@ -352,6 +352,11 @@ func (m *DescReply) put(e *encoder) {
 	e.text(m.Software, 256)
 	e.text(m.Serial, 32)
 	e.text(m.Datapath, 256)
+}
+
+func decodePortDescRequest15(d *decoder) (MultipartBody, error) {
+	p, err := outPort11(be32(d.body))
+	return &PortDescRequest{p}, err
 }
 
 func decodePortDescReply(d *decoder) (MultipartBody, error) {

@@ -4,7 +4,8 @@ func decodePortStatsRequest(d *decoder) (MultipartBody, error) {
 	if d.v == V10 {
 		return &PortStatsRequest{port10(be16(d.body))}, nil
 	}
-	return &PortStatsRequest{PortNo(be32(d.body))}, nil
+	p, err := outPort11(be32(d.body))
+	return &PortStatsRequest{p}, err
 }
 
 // counters are a port's in the order of the wire up to 1.3.
@@ -124,6 +125,9 @@ func (e *encoder) portQueue(p PortNo, queue uint32) {
 
 func decodeQueueRequest(d *decoder) (MultipartBody, error) {
 	p, q := d.pullPortQueue(d.body)
+	if !validPort(p) {
+		return nil, bad(ActionBadOutPort, "port 0x%08x", uint32(p))
+	}
 	return &QueueRequest{p, q}, nil
 }
 

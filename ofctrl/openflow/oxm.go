@@ -133,10 +133,15 @@ func (st *State) decodeOXM(b []byte, m *flow.Match, cookie *cookieFilter) error 
 		b = b[h.payload:]
 		var mask []byte
 		if h.hasMask {
-			if h.payload%2 != 0 {
-				return bad(MatchBadLen, "masked match field of %d bytes", h.payload)
+			if h.payload%2 != 0 { // so no field has the length
+				return bad(MatchBadField, "masked match field of %d bytes", h.payload)
 			}
 			value, mask = value[:h.payload/2], value[h.payload/2:]
+		}
+		for i := range mask {
+			if value[i]&^mask[i] != 0 {
+				return bad(MatchBadWildcards, "match field with bits outside of its mask")
+			}
 		}
 		if h.class == 1 && h.number == 30 && len(value) == 8 {
 			if err := cookie.set(value, mask); err != nil {
@@ -145,14 +150,14 @@ func (st *State) decodeOXM(b []byte, m *flow.Match, cookie *cookieFilter) error 
 			continue
 		}
 		id, n, err := st.field(h)
+		if err == nil && len(value) != n && !isTunMetadata(id) {
+			err = bad(MatchBadField, "%v of %d bytes", id, len(value))
+		}
 		if err != nil {
 			if st.Loose {
 				continue
 			}
 			return err
-		}
-		if len(value) != n && !isTunMetadata(id) {
-			return bad(MatchBadLen, "%v of %d bytes", id, len(value))
 		}
 		if err := st.addField(m, id, value, mask); err != nil {
 			return err
@@ -209,6 +214,9 @@ func (st *State) addField(m *flow.Match, id flow.FieldID, value, mask []byte) er
 		// Ethernet is what every match is about that does not say otherwise.
 		if allZero(value) {
 			return nil
+		}
+		if m.Mask.Get(flow.EthType)|m.Mask.Get(flow.EthSrc)|m.Mask.Get(flow.EthDst)|m.Mask.Get(flow.VLANTCI) != 0 {
+			return bad(MatchBadPrereq, "packet_type behind Ethernet fields")
 		}
 	}
 	if f.Bytes <= 8 {

@@ -261,8 +261,8 @@ func decodePacketOut(d *decoder) (Message, error) {
 	switch p := m.InPort; {
 	case p >= 0xff00 && p != PortLocal && p != PortAny && p != PortController:
 		return nil, bad(BadPort, "packet-out in_port 0x%08x", uint32(p))
-	case n > len(b):
-		return nil, bad(ActionBadLen, "%d bytes of actions in %d", n, len(b))
+	case n > len(b) || n%8 != 0:
+		return nil, bad(BadLen, "%d bytes of actions in %d", n, len(b))
 	}
 	var err error
 	if m.Actions, err = d.actions(b[:n]); err != nil {

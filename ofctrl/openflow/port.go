@@ -14,6 +14,14 @@ func (p PortNo) to10() uint16 { return uint16(p) }
 // validPort checks a 32-bit port: OVS has 16-bit ports only, and the reserved ones.
 func validPort(p PortNo) bool { return p < 0xff00 || p >= PortMax }
 
+// outPort11 checks the 32-bit port of a request.
+func outPort11(p uint32) (PortNo, error) {
+	if !validPort(PortNo(p)) {
+		return 0, bad(ActionBadOutPort, "port 0x%08x", p)
+	}
+	return PortNo(p), nil
+}
+
 // Port config and state bits that each version has (OpenFlow 1.0 section 5.2.1, 1.1 A.2.1).
 const (
 	configBits10 = 0x7f
@@ -148,7 +156,7 @@ func decodePortMod(d *decoder) (Message, error) {
 		Config: be32(b[16:]) & configBits11, Mask: be32(b[20:]) & configBits11,
 	}
 	if !validPort(m.Port) {
-		return nil, bad(PortModBadPort, "port mod of port 0x%08x", uint32(m.Port))
+		return nil, bad(ActionBadOutPort, "port mod of port 0x%08x", uint32(m.Port))
 	}
 	if d.v <= V13 {
 		m.Advertise = be32(b[24:])

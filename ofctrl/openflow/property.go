@@ -34,7 +34,7 @@ func (e *encoder) property(typ uint16, f func()) error {
 // Values of one fixed size at the end of a property.
 
 func propU8(prop []byte) (uint8, error) {
-	if len(prop) != 5 {
+	if len(prop) < 5 || len(prop) > 8 { // OVS lets it count its padding
 		return 0, bad(PropertyBadLen, "8-bit property of %d bytes", len(prop))
 	}
 	return prop[4], nil

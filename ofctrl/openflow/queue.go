@@ -11,7 +11,8 @@ func decodeQueueConfigRequest(d *decoder) (Message, error) {
 	if d.v == V10 {
 		return &QueueConfigRequest{port10(be16(d.body))}, nil
 	}
-	return &QueueConfigRequest{PortNo(be32(d.body))}, nil
+	p, err := outPort11(be32(d.body))
+	return &QueueConfigRequest{p}, err
 }
 
 func encodeQueueConfigRequest(e *encoder, m *QueueConfigRequest) error {
@@ -117,7 +118,8 @@ func encodeQueueConfigReply(e *encoder, m *QueueConfigReply) error {
 }
 
 func decodeQueueDescRequest(d *decoder) (MultipartBody, error) {
-	return &QueueDescRequest{PortNo(be32(d.body)), be32(d.body[4:])}, nil
+	p, err := outPort11(be32(d.body))
+	return &QueueDescRequest{p, be32(d.body[4:])}, err
 }
 
 func decodeQueueDescReply(d *decoder) (MultipartBody, error) {

@@ -13,7 +13,13 @@ func decodeTableMod(d *decoder) (Message, error) {
 	if d.v < V14 {
 		return m, nil
 	}
-	return m, m.properties(d.body[8:])
+	if err := m.properties(d.body[8:]); err != nil {
+		return nil, err
+	}
+	if m.Up > 100 || m.VacancyDown > m.Up || m.Now != 0 {
+		return nil, bad(PropertyBadValue, "vacancy down %d up %d now %d", m.VacancyDown, m.Up, m.Now)
+	}
+	return m, nil
 }
 
 func (m *TableMod) properties(b []byte) error {

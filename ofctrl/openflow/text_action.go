@@ -88,7 +88,7 @@ func formatAction(a Action, names PortNames) string {
 	case SetVLANPCP:
 		return withPush("pcp", a.Push, uint16(a.PCP))
 	case StripVLAN:
-		return "strip_vlan"
+		return pick(a.Pop, "pop_vlan", "strip_vlan")
 	case PushVLAN:
 		return fmt.Sprintf("push_vlan:0x%04x", a.EthType)
 	case PushMPLS:
@@ -252,13 +252,35 @@ func formatEncap(a Encap) string {
 	case 0:
 		return "encap(ethernet)"
 	case 0x0001_894f:
-		return "encap(nsh)"
+		return "encap(nsh" + formatEncapNSH(a.Props) + ")"
 	case 0x0001_8847:
 		return "encap(mpls)"
 	case 0x0001_8848:
 		return "encap(mpls_mc)"
 	}
 	return fmt.Sprintf("encap(packet_type(ns=%d,id=0x%x))", a.Type>>16, a.Type&0xffff)
+}
+
+// formatEncapNSH writes the properties of an NSH header: 1 is the metadata type, 2 a TLV.
+func formatEncapNSH(props []byte) string {
+	var w []string
+	for len(props) >= 4 {
+		n := int(props[3])
+		if n < 4 || n > len(props) {
+			break
+		}
+		switch v := props[4:n]; {
+		case props[2] == 1 && len(v) >= 1:
+			w = append(w, fmt.Sprintf("md_type=%d", v[0]))
+		case props[2] == 2 && len(v) >= 4:
+			w = append(w, fmt.Sprintf("tlv(0x%04x,%d,0x%x)", be16(v), v[2], v[4:min(4+int(v[3]), len(v))]))
+		}
+		props = props[min(pad8(n), len(props)):]
+	}
+	if len(w) == 0 {
+		return ""
+	}
+	return "(" + strings.Join(w, ",") + ")"
 }
 
 func formatFinTimeout(a FinTimeout) string {
@@ -452,16 +474,13 @@ func formatNAT(a NAT) string {
 	if len(a.AddrMin) > 0 {
 		lo, _ := netip.AddrFromSlice(a.AddrMin)
 		s += "="
-		bracket := lo.Is6() && a.PortMin != 0
-		if bracket {
-			s += "["
+		open, end := "", ""
+		if lo.Is6() && a.PortMin != 0 {
+			open, end = "[", "]"
 		}
-		s += lo.String()
+		s += open + lo.String() + end
 		if hi, ok := netip.AddrFromSlice(a.AddrMax); ok && hi != lo && hi.IsValid() {
-			s += "-" + hi.String()
-		}
-		if bracket {
-			s += "]"
+			s += "-" + open + hi.String() + end
 		}
 		if a.PortMin != 0 {
 			s += fmt.Sprintf(":%d", a.PortMin)

@@ -113,9 +113,11 @@ func FormatValue(id flow.FieldID, value, mask []byte) string {
 		}
 		return s
 	case flow.FormatDecimal:
-		if mask == nil {
-			return strconv.FormatUint(uintBytes(value), 10)
+		s := strconv.FormatUint(uintBytes(value), 10)
+		if mask != nil {
+			s += "/" + hexBytes(mask)
 		}
+		return s
 	case flow.FormatPort, flow.FormatPort10:
 		return PortNo(uintBytes(value)).String()
 	}
@@ -134,11 +136,11 @@ func uintBytes(b []byte) uint64 {
 	return n
 }
 
-// hexBytes is 0x and the digits without leading zeros.
+// hexBytes is 0x and the digits without leading zeros, and a bare 0 for zero.
 func hexBytes(b []byte) string {
 	s := strings.TrimLeft(fmt.Sprintf("%x", b), "0")
 	if s == "" {
-		s = "0"
+		return "0"
 	}
 	return "0x" + s
 }
@@ -331,7 +333,7 @@ func (f *matchText) network() {
 	case m.Key.Get(flow.EthType) == 0x86dd:
 		f.masked(flow.IPv6Src, "ipv6_src")
 		f.masked(flow.IPv6Dst, "ipv6_dst")
-		f.masked(flow.IPv6Label, "ipv6_label")
+		f.ipv6Label()
 	default:
 		f.masked(flow.IPv4Src, "nw_src")
 		f.masked(flow.IPv4Dst, "nw_dst")
@@ -414,7 +416,7 @@ func (f *matchText) transport() {
 		f.masked(flow.NDSLL, "nd_sll")
 		f.masked(flow.NDTLL, "nd_tll")
 		if !m.Mask.IsZero(flow.NDReserved) {
-			f.add("nd_reserved=%#x", m.Key.Get(flow.NDReserved))
+			f.add("nd_reserved=%d", m.Key.Get(flow.NDReserved))
 		}
 		if !m.Mask.IsZero(flow.NDOptionsType) {
 			f.add("nd_options_type=%d", m.Key.Get(flow.NDOptionsType))
@@ -458,4 +460,16 @@ func tcpFlags(v, mask uint64) string {
 		}
 	}
 	return b.String()
+}
+
+// ipv6Label is the one field whose masked form has leading zeros.
+func (f *matchText) ipv6Label() {
+	v, mask := f.m.Key.Get(flow.IPv6Label), f.m.Mask.Get(flow.IPv6Label)
+	switch {
+	case mask == 0:
+	case mask == 0xfffff:
+		f.add("ipv6_label=0x%05x", v)
+	default:
+		f.add("ipv6_label=0x%05x/0x%05x", v, mask)
+	}
 }
