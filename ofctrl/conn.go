@@ -292,10 +292,22 @@ func (c *conn) serve(ctx context.Context, r *bufio.Reader) error {
 		if c.sw.news.allow(c.sw.o.Clock.Now()) {
 			c.sw.log.Infof("%s: sending %v error reply to message of type %d: %v", c.remote.name, kind, b[1], err)
 		}
-		if err := c.send(ctx, xid, replyError(kind, b)); err != nil {
+		reply, err := openflow.Encode(c.errorVersion(v), xid, replyError(kind, b))
+		if err != nil {
+			return err
+		}
+		if err := c.out.reply(ctx, reply); err != nil {
 			return err
 		}
 	}
+}
+
+// errorVersion is the version of the error for a request: the request's own if there is such a one.
+func (c *conn) errorVersion(v openflow.Version) openflow.Version {
+	if v < openflow.V10 || v > openflow.V15 {
+		return c.version
+	}
+	return v
 }
 
 // lostError says that the connection is at its end, rather than a request wrong.

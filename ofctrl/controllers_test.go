@@ -109,7 +109,9 @@ func TestRoles(t *testing.T) {
 	role(q, "00000002", "0000000000000004", "01 0024 00000009 000b 0000 0418001800000009 00000002 00000000 0000000000000004") // stale
 	role(q, "00000009", "0000000000000006", "01 0024 00000009 000b 0002 0418001800000009 00000009 00000000 0000000000000006") // bad role
 	role(q, "00000002", "0000000000000006", "19 0018 00000009 00000002 00000000 0000000000000006")
-	// The first is a secondary now: it may read but not write.
+	// The first is a secondary now, and is told so (by ONF's extension in 1.3): it may read but
+	// not write.
+	p.expect("04 04 0020 00000000 4f4e4600 00000777 00000003 00 000000 0000000000000006")
 	role(p, "00000000", "0000000000000000", "19 0018 00000009 00000003 00000000 0000000000000006")
 	if s := b.status(one.target()); s.Role != "slave" || b.status(two.target()).Role != "master" {
 		t.Errorf("status %+v", b.Status())

@@ -106,7 +106,7 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		}
 	}
 	// Also replies and asynchronous messages, which are not for a switch.
-	return unsupported(m)
+	return unsupported(c.version, m)
 }
 
 // nxtFlowAge is NXT_FLOW_AGE.

@@ -6,6 +6,9 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
+// roleMasterRequest is OFPCRR_MASTER_REQUEST: another controller took the role.
+const roleMasterRequest = 0
+
 // handleRole changes the connection's role. A generation id that goes back in time is from a
 // controller that was replaced meanwhile.
 func (c *conn) handleRole(ctx context.Context, xid uint32, m *openflow.RoleRequest) error {
@@ -28,6 +31,9 @@ func (c *conn) handleRole(ctx context.Context, xid uint32, m *openflow.RoleReque
 		for o := range s.conns {
 			if o != c && o.role == openflow.RolePrimary {
 				o.role = openflow.RoleSecondary
+				// Versions without this message do not get it; one that is too slow for it is
+				// found out by the next.
+				_ = o.out.notice(&openflow.RoleStatus{Role: o.role, Reason: roleMasterRequest, GenerationID: s.generation})
 			}
 		}
 	}
