@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
@@ -265,4 +267,40 @@ func TestServiceConnectionIsQuiet(t *testing.T) {
 	if got := p.read(); !strings.HasPrefix(got, "040c00500000000001") {
 		t.Errorf("got %s, want the deletion of a port only", got)
 	}
+}
+
+// TestGarbage sends messages with any type and any body: each connection lives on and answers.
+func TestGarbage(t *testing.T) {
+	b := newBench(t, false, nil)
+	rapid.Check(t, func(rt *rapid.T) {
+		version := rapid.ByteRange(1, 6).Draw(rt, "version")
+		p := b.dial()
+		defer p.nc.Close()
+		p.hello(hex.EncodeToString([]byte{version}))
+		for range rapid.IntRange(1, 20).Draw(rt, "messages") {
+			typ := rapid.ByteRange(1, 36).Draw(rt, "type")
+			body := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 0, 0, 0, 1, 2, 4, 8, 13, 16, 0x20, 0x23, 0x80, 0xff}), 0, 120).Draw(rt, "body")
+			if len(body) >= 8 && rapid.Bool().Draw(rt, "Nicira") {
+				copy(body, []byte{0, 0, 0x23, 0x20, 0, 0, 0})
+				typ = 4
+			}
+			m := append([]byte{version, typ, 0, byte(8 + len(body)), 0, 0, 0, 9}, body...)
+			if _, err := p.nc.Write(m); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		echo := []byte{version, 2, 0, 8, 0, 0, 0xab, 0xcd}
+		if _, err := p.nc.Write(echo); err != nil {
+			rt.Fatal(err)
+		}
+		for {
+			m, err := openflow.ReadMessage(p.r, 0)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if m[1] == typeEchoReply && m[6] == 0xab && m[7] == 0xcd {
+				return
+			}
+		}
+	})
 }
