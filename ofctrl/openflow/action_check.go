@@ -42,13 +42,18 @@ func (c *actionCheck) cheap(a Action) bool {
 	case Resubmit:
 		return !a.CT
 	case Load:
-		return a.Dst.Field.Info().Prereq == flow.PrereqNone
+		return free(a.Dst.Field)
 	case SetField:
-		return a.Field.Info().Prereq == flow.PrereqNone
+		return free(a.Field)
 	case Move:
-		return a.Src.Field.Info().Prereq == flow.PrereqNone && a.Dst.Field.Info().Prereq == flow.PrereqNone
+		return free(a.Src.Field) && free(a.Dst.Field)
 	}
 	return false
+}
+
+// free reports whether a field can be used everywhere.
+func free(id flow.FieldID) bool {
+	return id.Info().Prereq == flow.PrereqNone && id != flow.CTMark && id != flow.CTLabel
 }
 
 func (c *actionCheck) list(list []Action, where int) error {

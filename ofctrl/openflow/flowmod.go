@@ -100,7 +100,40 @@ func (d *decoder) flowModActions(m *FlowMod, b []byte) (Message, error) {
 	if m.Actions, err = d.actions(b); err != nil {
 		return nil, err
 	}
-	return m, CheckActions(m.Actions, &m.Match, m.Table, d.v)
+	return m.checked(d.v)
+}
+
+// checked finishes a flow mod: its actions must fit its match.
+func (m *FlowMod) checked(v Version) (Message, error) {
+	if err := CheckActions(m.Actions, &m.Match, m.Table, v); err != nil {
+		return nil, err
+	}
+	nameL4(m.Actions, &m.Match)
+	return m, nil
+}
+
+// nameL4 gives mod_tp_src and mod_tp_dst the field of the flow's protocol, which other versions need.
+func nameL4(list []Action, m *flow.Match) {
+	for i, a := range list {
+		switch a := a.(type) {
+		case Clone:
+			nameL4(a.Actions, m)
+		case WriteActions:
+			nameL4(a.Actions, m)
+		case SetField:
+			if !a.Legacy || a.Field != flow.TCPSrc && a.Field != flow.TCPDst {
+				continue
+			}
+			src := a.Field == flow.TCPSrc
+			switch {
+			case prereqOK(m, flow.PrereqUDP):
+				a.Field = pick(src, flow.UDPSrc, flow.UDPDst)
+			case prereqOK(m, flow.PrereqSCTP):
+				a.Field = pick(src, flow.SCTPSrc, flow.SCTPDst)
+			}
+			list[i] = a
+		}
+	}
 }
 
 func decodeFlowMod11(d *decoder) (Message, error) {
@@ -140,7 +173,7 @@ func decodeFlowMod11(d *decoder) (Message, error) {
 	if m.Actions, err = d.instructions(rest); err != nil {
 		return nil, err
 	}
-	return m, CheckActions(m.Actions, &m.Match, m.Table, d.v)
+	return m.checked(d.v)
 }
 
 func encodeFlowMod(e *encoder, m *FlowMod) error {
