@@ -75,8 +75,8 @@ var messageKinds = []kind{
 	{28, V14, V15, 0, 8, decodeSetAsync},
 	{29, V13, V15, 8, 8, decodeMeterMod},
 	{30, V14, V15, 16, 8, decodeRoleStatus},
-	{31, V14, V15, 8, 8, rawMessage(31)},
-	{32, V14, V15, 8, 8, rawMessage(32)},
+	{31, V14, V15, 16, 8, decodeTableStatus},
+	{32, V14, V15, 8, 8, decodeRequestForward},
 	{33, V14, V15, 8, 8, decodeBundleControl},
 	{34, V14, V15, 8, 1, decodeBundleAdd},
 }
@@ -91,12 +91,12 @@ var nxKinds = []kind{
 	{15, V10, V15, 8, 0, func(d *decoder) (Message, error) { return &FlowModTableID{d.body[0] != 0}, nil }},
 	{16, V10, V15, 4, 0, decodeSetPacketInFormat},
 	{17, V10, V15, 24, 1, decodeNXPacketIn},
-	{18, V10, V15, 0, 0, rawNX(18)}, // NXT_FLOW_AGE has no effect
+	{18, V10, V15, 0, 0, func(*decoder) (Message, error) { return &FlowAge{}, nil }},
 	{19, V10, V15, 24, 0, decodeNXSetAsync},
 	{20, V10, V15, 8, 0, func(d *decoder) (Message, error) { return &SetControllerID{be16(d.body[6:])}, nil }},
 	{21, V10, V12, 4, 0, decodeFlowMonitorCancel},
-	{22, V10, V12, 0, 0, rawNX(22)},
-	{23, V10, V12, 0, 0, rawNX(23)},
+	{22, V10, V12, 0, 0, decodePaused},
+	{23, V10, V12, 0, 0, decodeResumed},
 	{24, V10, V15, 8, 8, decodeTLVTableMod},
 	{25, V10, V15, 0, 0, func(*decoder) (Message, error) { return &TLVTableRequest{}, nil }},
 	{26, V10, V15, 16, 8, decodeTLVTableReply},
@@ -106,18 +106,18 @@ var nxKinds = []kind{
 	{30, V10, V15, 0, 8, decodeNXPacketIn2},
 	{31, V10, V10, 16, 8, decodeGroupMod15},
 	{32, V10, V15, 8, 8, decodeCTFlush},
-	{132, V10, V12, 8, 8, rawNX(132)},
+	{132, V10, V12, 8, 8, decodeRequestForward},
 }
 
 // onfKinds are ONF's extension messages: parts of 1.4 for 1.3.
 var onfKinds = []kind{
 	{1870, V13, V13, 4, 0, decodeFlowMonitorCancel},
-	{1871, V13, V13, 0, 0, rawONF(1871)},
-	{1872, V13, V13, 0, 0, rawONF(1872)},
+	{1871, V13, V13, 0, 0, decodePaused},
+	{1872, V13, V13, 0, 0, decodeResumed},
 	{1911, V13, V13, 16, 8, decodeRoleStatus},
 	{2300, V13, V13, 8, 8, decodeBundleControl},
 	{2301, V13, V13, 8, 1, decodeBundleAdd},
-	{2350, V13, V13, 8, 8, rawONF(2350)},
+	{2350, V13, V13, 8, 8, decodeRequestForward},
 }
 
 type kindKey struct {
@@ -206,18 +206,5 @@ func (d *decoder) message(typ uint8) (Message, error) {
 	return k.decode(d)
 }
 
-func rawMessage(typ uint8) func(*decoder) (Message, error) {
-	return func(d *decoder) (Message, error) { return &Raw{Type: typ, Body: clone(d.body)}, nil }
-}
-
-func rawNX(sub uint32) func(*decoder) (Message, error) {
-	return func(d *decoder) (Message, error) {
-		return &Raw{Type: typeExperimenter, Vendor: nx, Subtype: sub, Body: clone(d.body)}, nil
-	}
-}
-
-func rawONF(sub uint32) func(*decoder) (Message, error) {
-	return func(d *decoder) (Message, error) {
-		return &Raw{Type: typeExperimenter, Vendor: onf, Subtype: sub, Body: clone(d.body)}, nil
-	}
-}
+func decodePaused(*decoder) (Message, error)  { return &FlowMonitorPaused{}, nil }
+func decodeResumed(*decoder) (Message, error) { return &FlowMonitorResumed{}, nil }

@@ -127,8 +127,27 @@ func (e *encoder) extension(m Message) error {
 		return encodeQueueConfigRequest(e, m)
 	case *QueueConfigReply:
 		return encodeQueueConfigReply(e, m)
+	case *TableStatus:
+		return encodeTableStatus(e, m)
+	case *RequestForward:
+		return encodeRequestForward(e, m)
+	case *FlowAge:
+		e.beginExp(nx, 18)
+	case *FlowMonitorPaused:
+		e.monitorState(22, 1871)
+	case *FlowMonitorResumed:
+		e.monitorState(23, 1872)
 	default:
 		return bad(BadType, "encode %T", m)
 	}
 	return nil
+}
+
+// monitorState writes that monitors are paused or resumed; 1.4 and later have events for it.
+func (e *encoder) monitorState(nxSub, onfSub uint32) {
+	if e.v == V13 {
+		e.beginExp(onf, onfSub)
+	} else {
+		e.beginExp(nx, nxSub)
+	}
 }

@@ -21,8 +21,7 @@ const (
 
 const mpVendor = 0xffff
 
-// multipartKinds are the statistics of OpenFlow and Nicira. Flow monitors and table features
-// are not interpreted.
+// multipartKinds are the statistics of OpenFlow and Nicira. IPFIX counters are not interpreted.
 var multipartKinds = [mpClasses][]multipartKind{
 	mpRequest: {
 		{0, V10, V15, 0, 0, func(*decoder) (MultipartBody, error) { return &DescRequest{}, nil }},
@@ -40,12 +39,12 @@ var multipartKinds = [mpClasses][]multipartKind{
 		{9, V13, V15, 8, 0, func(d *decoder) (MultipartBody, error) { return &MeterStatsRequest{be32(d.body)}, nil }},
 		{10, V13, V15, 8, 0, func(d *decoder) (MultipartBody, error) { return &MeterConfigRequest{be32(d.body)}, nil }},
 		{11, V13, V15, 0, 0, func(*decoder) (MultipartBody, error) { return &MeterFeaturesRequest{}, nil }},
-		{12, V13, V15, 0, 8, rawMultipart(12)},
+		{12, V13, V15, 0, 8, decodeTableFeaturesRequest},
 		{13, V10, V14, 0, 0, func(*decoder) (MultipartBody, error) { return &PortDescRequest{PortAny}, nil }},
 		{13, V15, V15, 8, 0, decodePortDescRequest15},
 		{14, V14, V15, 0, 0, func(*decoder) (MultipartBody, error) { return &TableDescRequest{}, nil }},
 		{15, V14, V15, 8, 0, decodeQueueDescRequest},
-		{16, V14, V15, 0, 8, rawMultipart(16)},
+		{16, V14, V15, 0, 8, decodeFlowMonitorRequest},
 	},
 	mpReply: {
 		{0, V10, V15, 1056, 0, decodeDescReply},
@@ -68,18 +67,18 @@ var multipartKinds = [mpClasses][]multipartKind{
 		{9, V13, V15, 0, 8, decodeMeterStats},
 		{10, V13, V15, 0, 8, decodeMeterConfig},
 		{11, V13, V15, 16, 0, decodeMeterFeatures},
-		{12, V13, V15, 0, 8, rawMultipart(12)},
+		{12, V13, V15, 0, 8, decodeTableFeaturesReply},
 		{13, V10, V10, 0, 48, decodePortDescReply},
 		{13, V11, V13, 0, 64, decodePortDescReply},
 		{13, V14, V15, 0, 8, decodePortDescReply},
 		{14, V14, V15, 0, 8, decodeTableDesc},
 		{15, V14, V15, 0, 8, decodeQueueDescReply},
-		{16, V14, V15, 0, 8, rawMultipart(16)},
+		{16, V14, V15, 0, 8, decodeFlowMonitorReply},
 	},
 	mpNXRequest: {
 		{0, V10, V10, 8, 8, decodeNXFlowRequest(false)},
 		{1, V10, V10, 8, 8, decodeNXFlowRequest(true)},
-		{2, V10, V12, 0, 8, rawExpMultipart(nx, 2)},
+		{2, V10, V12, 0, 8, decodeFlowMonitorRequest},
 		{3, V10, V15, 0, 0, rawExpMultipart(nx, 3)},
 		{4, V10, V15, 0, 0, rawExpMultipart(nx, 4)},
 		{7, V10, V10, 8, 0, decodeGroupStatsRequest},
@@ -89,15 +88,15 @@ var multipartKinds = [mpClasses][]multipartKind{
 	mpNXReply: {
 		{0, V10, V10, 0, 1, decodeNXFlowReply},
 		{1, V10, V10, 24, 0, decodeNXAggregateReply},
-		{2, V10, V12, 0, 8, rawExpMultipart(nx, 2)},
+		{2, V10, V12, 0, 8, decodeFlowMonitorReply},
 		{3, V10, V15, 0, 8, rawExpMultipart(nx, 3)},
 		{4, V10, V15, 0, 8, rawExpMultipart(nx, 4)},
 		{7, V10, V10, 0, 8, decodeGroupStatsReply},
 		{8, V10, V10, 0, 8, decodeGroupDescReply},
 		{9, V10, V11, 40, 0, decodeGroupFeatures},
 	},
-	mpONFRequest: {{1870, V13, V13, 0, 8, rawExpMultipart(onf, 1870)}},
-	mpONFReply:   {{1870, V13, V13, 0, 8, rawExpMultipart(onf, 1870)}},
+	mpONFRequest: {{1870, V13, V13, 0, 8, decodeFlowMonitorRequest}},
+	mpONFReply:   {{1870, V13, V13, 0, 8, decodeFlowMonitorReply}},
 }
 
 var multipartIndex [mpClasses]map[kindKey]*multipartKind
@@ -113,10 +112,6 @@ func indexMultiparts() (t [mpClasses]map[kindKey]*multipartKind) {
 		}
 	}
 	return t
-}
-
-func rawMultipart(typ uint16) func(*decoder) (MultipartBody, error) {
-	return func(d *decoder) (MultipartBody, error) { return &RawMultipart{Type: typ, Body: clone(d.body)}, nil }
 }
 
 func rawExpMultipart(vendor, sub uint32) func(*decoder) (MultipartBody, error) {
@@ -256,6 +251,11 @@ func (e *encoder) multipartRequest(m *MultipartRequest) error {
 	case *QueueDescRequest:
 		begin(15)
 		e.u32(uint32(b.Port), b.Queue)
+	case *TableFeaturesRequest:
+		begin(12)
+		return e.tableFeatures(b.Tables)
+	case *FlowMonitorRequest:
+		return b.put(e, m.More)
 	case *RawMultipart:
 		e.rawMultipart(b, false, m.More)
 	default:
@@ -321,6 +321,11 @@ func (e *encoder) multipartReply(m *MultipartReply) error {
 	case *QueueDescReply:
 		begin(15)
 		return b.put(e)
+	case *TableFeaturesReply:
+		begin(12)
+		return e.tableFeatures(b.Tables)
+	case *FlowMonitorReply:
+		return b.put(e, m.More)
 	case *RawMultipart:
 		e.rawMultipart(b, true, m.More)
 	default:

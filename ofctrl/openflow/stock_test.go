@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 )
 
 // stockReads writes messages to a file and returns what ovs-ofctl says of each.
@@ -100,6 +102,32 @@ func TestStockReadsReplies(t *testing.T) {
 		{&RoleStatus{Role: RoleSecondary, Reason: 1, GenerationID: 4}, V13, "role=secondary"},
 		{&BundleControl{ID: 5, Type: 1}, V13, "OPEN_REPLY"},
 		{&TLVTableReply{MaxSpace: 256, MaxFields: 64, Maps: []TLVMapping{{Class: 0x102, Type: 0x80, Len: 4}}}, V10, "0x102"},
+		{&MultipartReply{Body: &FlowMonitorReply{Updates: []FlowUpdate{
+			{Event: UpdateAdded, Table: 4, Priority: 9, Cookie: 0x77, Match: match(), Actions: []Action{Output{Port: 3}}},
+			{Event: UpdateRemoved, Reason: uint8(RemovedDelete), Table: 5, Priority: 9, Match: match()},
+			{Event: UpdateAbbrev, XID: 0x1234},
+		}}}, V10, "event=ABBREV xid=0x1234"},
+		{&MultipartReply{Body: &FlowMonitorReply{Updates: []FlowUpdate{
+			{Event: UpdateAdded, Table: 4, Priority: 9, Cookie: 0x77, Match: match(), Actions: []Action{Output{Port: 3}}},
+		}}}, V10, "event=ADDED table=4 cookie=0x77 actions=output:3"},
+		{&MultipartReply{Body: &FlowMonitorReply{Updates: []FlowUpdate{
+			{Event: UpdateRemoved, Reason: uint8(RemovedDelete), Table: 5, Match: match(flow.EthType, 0x800)},
+		}}}, V10, "event=DELETED reason=delete table=5 cookie=0 ip"},
+		{&MultipartRequest{Body: &FlowMonitorRequest{Monitors: []FlowMonitor{
+			{ID: 5, Flags: MonitorAdd | MonitorRemoved, Table: 3, OutPort: 9, OutGroup: GroupAny, Match: match(flow.EthType, 0x800)},
+		}}}, V10, "flags=add,delete"},
+		{&MultipartReply{Body: &TableFeaturesReply{Tables: []TableFeatures{{Table: 7, Name: "seven", MaxEntries: 12345}}}}, V13, "seven"},
+		{&MultipartReply{Body: &TableDescReply{Tables: []TableMod{{Table: 7}}}}, V14, "table 7"},
+		{&TableStatus{Reason: 3, Table: TableMod{Table: 7, HasVacancy: true, VacancyDown: 10, Up: 20, Now: 9}}, V14, "VACANCY_DOWN"},
+		{&RequestForward{XID: 9, Message: &GroupMod{ID: 77, CommandBucket: BucketAll}}, V10, "group_id=77"},
+		{&MultipartReply{Body: &GroupStatsReply{Groups: []GroupStats{{ID: 7, Packets: 5, Bytes: 6, Buckets: []Counts{{1, 2}}}}}}, V10, "packet_count=5"},
+		{&MultipartReply{Body: &GroupDescReply{Groups: []GroupDesc{{ID: 7, Type: GroupTypeSelect, Buckets: []Bucket{
+			{Weight: 50, WatchPort: PortAny, WatchGroup: GroupAny, Actions: []Action{Output{Port: 6}}},
+		}}}}}, V10, "weight:50"},
+		{&MultipartReply{Body: &MeterStatsReply{Meters: []MeterStats{{ID: 7, Packets: 5, Bands: []Counts{{1, 2}}}}}}, V13, "packet_in_count:5"},
+		{&MultipartReply{Body: &MeterConfigReply{Meters: []MeterConfig{{ID: 7, Flags: 1, Bands: []MeterBand{{Type: 1, Rate: 99}}}}}}, V13, "rate=99"},
+		{&MultipartReply{Body: &QueueDescReply{Queues: []QueueConfig{{Port: 1, Queue: 2, MinRate: 500, MaxRate: rateUnknown}}}}, V14, "min_rate:50.0%"},
+		{&GetAsyncReply{Masks: [NumAsync][2]uint32{{3, 0}}}, V13, "no_match"},
 		{&Error{Err: FlowModOverlap, Data: make([]byte, 8)}, V10, "OFPFMFC_OVERLAP"},
 	} {
 		for v := c.from; v <= V15; v++ {
