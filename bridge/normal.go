@@ -76,30 +76,40 @@ func address(v uint64) mac.Addr {
 // learn notes where src is, and keeps the entry young as long as the megaflow is used.
 func (b *Bridge) learn(x pipeline.Context, in *bundle, vid uint16, src mac.Addr) {
 	o := mac.Observation[bundleID]{VLAN: vid, Addr: src, Port: in.id}
-	if x.MayLearn() && b.macs.Learn(o) {
-		b.agent.count("mac_learning_learned", 1)
-		b.agent.engine.Kick() // what floods to src, or goes where it was, need not any more
+	if x.MayLearn() {
+		b.note(o)
 	}
 	// When src moves elsewhere the megaflow must learn again.
 	x.Depend(b.macs.VersionOf(vid, src))
-	x.Credit(macCredit{b.macs, o})
+	x.Credit(macCredit{b, o})
 }
 
-// macCredit makes a MAC entry young with a megaflow's traffic.
+// note learns an address, and has the megaflows follow when that is news.
+func (b *Bridge) note(o mac.Observation[bundleID]) {
+	if b.macs.Learn(o) {
+		b.agent.count("mac_learning_learned", 1)
+		b.agent.engine.Kick() // what floods to it, or goes where it was, need not any more
+	}
+}
+
+// macCredit learns from a megaflow's traffic.
 type macCredit struct {
-	macs *mac.Table[bundleID]
-	o    mac.Observation[bundleID]
+	b *Bridge
+	o mac.Observation[bundleID]
 }
 
-// Credit implements datapath.Credit.
-func (c macCredit) Credit(packets, _ uint64, _ time.Time, _ uint16) {
-	if packets == 0 {
+// Credit implements datapath.Credit. The last packet was at used.
+func (c macCredit) Credit(packets, _ uint64, used time.Time, _ uint16) {
+	if packets == 0 || c.b.view.Load().byID[c.o.Port] == nil {
 		return
 	}
-	// Only an entry that still says the same: traffic of an old megaflow must not move it back.
-	if e, ok := c.macs.Lookup(c.o.VLAN, c.o.Addr); ok && e.Port == c.o.Port {
-		c.macs.Learn(c.o)
+	// What moved since is not moved back. But a host that has come back is where its packets come in: they
+	// may all go by the megaflow of its first stay.
+	e, known := c.b.macs.Lookup(c.o.VLAN, c.o.Addr)
+	if known && e.Port != c.o.Port && used.Before(c.b.agent.o.Clock.Now().Add(-e.Age)) {
+		return
 	}
+	c.b.note(c.o)
 }
 
 // admit checks the packet's tags against the port that it came in by and gives them as the switch sees

@@ -40,7 +40,16 @@ func TestNormalLearnsAndForgets(t *testing.T) {
 	s.sent("p3")
 	s.receive("p3", ping(3, 1, 0))
 	s.went("moved", "p2", all...)
-	s.contains("fdb/stats-show", s.Appctl("fdb/stats-show", "br0"), "Total number of port moved MAC entries  : 1", "Total number of expired MAC entries     : 1")
+	// And comes back, all by the megaflow of its first stay.
+	s.receive("p1", ping(1, 9, 0))
+	s.revalidate()
+	s.revalidate()
+	s.sent("p2")
+	s.sent("p3")
+	s.receive("p3", ping(3, 1, 0))
+	s.went("back", "p1", all...)
+	s.contains("dpctl/dump-flows", s.Appctl("dpctl/dump-flows"), "in_port(1),packet_type(ns=0,id=0),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:09),eth_type(0x0800),ipv4(frag=no), packets:1,")
+	s.contains("fdb/stats-show", s.Appctl("fdb/stats-show", "br0"), "Total number of port moved MAC entries  : 2", "Total number of expired MAC entries     : 1")
 }
 
 func TestVLANs(t *testing.T) {

@@ -108,11 +108,33 @@ func Simulated(t testing.TB, args ...string) *Daemon {
 	return d
 }
 
+// Stock starts the stock ovs-vswitchd and ovsdb-server in simulated mode: what a Simulated daemon is compared with.
+func Stock(t testing.TB) *Daemon {
+	t.Helper()
+	d := newDaemon(t, nil)
+	d.endWithTest()
+	db := filepath.Join(d.Dir, "conf.db")
+	d.Run("ovsdb-tool", "create", db)
+	d.Background("", "ovsdb-server", "--remote=punix:"+filepath.Join(d.Dir, "db.sock"), db)
+	d.Eventually("ovsdb-server answers", func() error {
+		_, err := d.try("ovs-vsctl", "--timeout=5", "--no-wait", "init")
+		return err
+	})
+	d.launch("ovs-vswitchd", []string{"--enable-dummy", "--disable-system", "--disable-system-route", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off"})
+	return d
+}
+
 // Start starts the agent and waits until it has made its first configuration.
 func (d *Daemon) Start() {
 	d.t.Helper()
-	name, args := in(d.NS, filepath.Join(Bin(d.t), "ovs-bpfd"), append([]string{
+	d.launch(filepath.Join(Bin(d.t), "ovs-bpfd"), append([]string{
 		"--db", "embedded:" + filepath.Join(d.Dir, "conf.db"), "--pidfile", "--log-file", "-vconsole:off"}, d.Args...))
+}
+
+// launch starts the agent or what stands in its place.
+func (d *Daemon) launch(program string, args []string) {
+	d.t.Helper()
+	name, args := in(d.NS, program, args)
 	cmd := exec.Command(name, args...)
 	cmd.Env = d.env()
 	cmd.Dir = d.Dir
@@ -133,7 +155,7 @@ func (d *Daemon) Start() {
 		select {
 		case err := <-exited:
 			exited <- err
-			d.t.Fatalf("ovs-bpfd ended: %v\n%s", err, d.read("agent.out"))
+			d.t.Fatalf("%s ended: %v\n%s", program, err, d.read("agent.out"))
 		default:
 		}
 		if _, err := d.try("ovs-appctl", "ofproto/list"); err != nil { // the last to come
