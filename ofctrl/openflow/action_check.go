@@ -10,10 +10,9 @@ func CheckActions(list []Action, m *flow.Match, table uint8, v Version) error {
 	if len(list) == 0 {
 		return nil
 	}
-	c := actionCheck{v: v, table: table}
 	for _, a := range list {
-		if !c.cheap(a) {
-			c.m = *m // changed as actions push and pop headers
+		if !cheap(a) {
+			c := actionCheck{v: v, table: table, m: *m}
 			return c.list(list, inApply)
 		}
 	}
@@ -31,11 +30,11 @@ const (
 type actionCheck struct {
 	v     Version
 	table uint8
-	m     flow.Match
+	m     flow.Match // changes as actions push and pop headers
 }
 
 // cheap reports whether an action needs no check at all, so that the match need not be copied.
-func (c *actionCheck) cheap(a Action) bool {
+func cheap(a Action) bool {
 	switch a := a.(type) {
 	case Output, Group, CTClear, Exit, Note, Controller:
 		return true

@@ -20,8 +20,11 @@ type actionDecoder struct {
 }
 
 func (d *decoder) actions(b []byte) ([]Action, error) {
-	a := actionDecoder{v: d.v, st: d.st}
-	return a.list(b)
+	if len(b) == 0 {
+		return nil, nil
+	}
+	d.acts = actionDecoder{v: d.v, st: d.st}
+	return d.acts.list(b)
 }
 
 // list reads a list of actions that fills b.

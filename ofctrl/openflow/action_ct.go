@@ -120,8 +120,8 @@ func decodeNAT(_ *actionDecoder, b []byte) (Action, error) {
 		a.PortMax = be16(p)
 	}
 	switch {
-	case short || len(rest) >= 8:
-		return nil, bad(ActionBadLen, "nat of %d bytes", len(b))
+	case short:
+		return nil, bad(ActionBadArgument, "nat of %d bytes", len(b))
 	case a.AddrMin == nil && a.AddrMax != nil || a.PortMin == 0 && a.PortMax != 0:
 		return nil, bad(ActionBadArgument, "nat range without a start")
 	case string(a.AddrMin) > string(a.AddrMax) && a.AddrMax != nil, a.PortMin > a.PortMax && a.PortMax != 0:

@@ -145,7 +145,7 @@ func decodeLoad2(d *actionDecoder, b []byte) (Action, error) {
 func (d *actionDecoder) setFieldEntry(b []byte) (Action, error) {
 	h, err := pullOXM(b)
 	if err != nil {
-		return nil, bad(ActionBadSetLen, "set_field header")
+		return nil, err
 	}
 	id, n, err := d.st.field(h)
 	if err != nil {
@@ -156,8 +156,11 @@ func (d *actionDecoder) setFieldEntry(b []byte) (Action, error) {
 		want *= 2
 	}
 	rest := b[h.header:]
-	if h.payload != want && !isTunMetadata(id) || len(rest) < h.payload || h.hasMask && h.payload%2 != 0 {
+	if h.payload != want && !isTunMetadata(id) || h.hasMask && h.payload%2 != 0 {
 		return nil, bad(ActionBadSetLen, "set_field of %v with %d bytes", id, h.payload)
+	}
+	if len(rest) < h.payload {
+		return nil, bad(MatchBadLen, "set_field of %v with %d bytes in %d", id, h.payload, len(rest))
 	}
 	if !allZero(rest[h.payload:]) {
 		return nil, bad(ActionBadSetArgument, "set_field padding")
@@ -393,7 +396,7 @@ func decodeDeleteField(d *actionDecoder, b []byte) (Action, error) {
 	switch {
 	case ok && h.hasMask:
 		return nil, bad(MatchBadMask, "mask bit in the name of %v", id)
-	case !ok || !isTunMetadata(id):
+	case !ok || !isTunMetadata(id) || h.payload > 127:
 		return nil, bad(MatchBadField, "delete_field of class 0x%04x number %d", h.class, h.number)
 	}
 	return DeleteField{id}, nil

@@ -31,7 +31,7 @@ func decodeLearn(d *actionDecoder, b []byte) (Action, error) {
 		ofs := int(be16(rest[4:]))
 		rest = rest[8:]
 		if a.Flags&learnWriteResult != 0 {
-			dst, r, err := d.oldSubfield(rest, ofs, 1)
+			dst, r, err := d.subfield(rest, ofs, 1)
 			if err != nil {
 				return nil, err
 			}

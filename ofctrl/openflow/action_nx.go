@@ -9,7 +9,7 @@ func actionTableNX() []actionKind {
 		2:  {V10, V15, 16, false, func(_ *actionDecoder, b []byte) (Action, error) { return SetTunnel{uint64(be32(b[12:])), false}, nil }},
 		4:  {V10, V15, 16, false, func(_ *actionDecoder, b []byte) (Action, error) { return SetQueue{be32(b[12:])}, nil }},
 		5:  {V10, V15, 16, false, simple(PopQueue{})},
-		6:  {V10, V14, 24, true, decodeMove},
+		6:  {V10, V14, 16, true, decodeMove},
 		7:  {V10, V14, 24, true, decodeLoad},
 		8:  {V10, V15, 16, true, func(_ *actionDecoder, b []byte) (Action, error) { return Note{clone(b[10:])}, nil }},
 		9:  {V10, V15, 24, false, func(_ *actionDecoder, b []byte) (Action, error) { return SetTunnel{be64(b[16:]), true}, nil }},
@@ -24,9 +24,7 @@ func actionTableNX() []actionKind {
 		19: {V10, V15, 16, false, func(_ *actionDecoder, b []byte) (Action, error) { return FinTimeout{be16(b[10:]), be16(b[12:])}, nil }},
 		20: {V10, V15, 16, false, decodeController},
 		21: {V10, V15, 16, true, decodeDecTTLIDs},
-		22: {V10, V15, 32, false, func(_ *actionDecoder, b []byte) (Action, error) {
-			return WriteMetadata{be64(b[16:]) & be64(b[24:]), be64(b[24:])}, nil
-		}},
+		22: {V10, V15, 32, false, decodeWriteMetadata},
 		23: {V10, V15, 16, false, func(_ *actionDecoder, b []byte) (Action, error) { return pushMPLS(be16(b[10:])) }},
 		24: {V10, V15, 16, false, func(_ *actionDecoder, b []byte) (Action, error) { return PopMPLS{be16(b[10:])}, nil }},
 		25: {V10, V15, 16, false, func(_ *actionDecoder, b []byte) (Action, error) { return SetMPLSTTL{b[10]}, nil }},
@@ -64,6 +62,14 @@ func decodeResubmitTable(_ *actionDecoder, b []byte) (Action, error) {
 		return nil, bad(ActionBadArgument, "resubmit padding")
 	}
 	return Resubmit{InPort: port10(be16(b[10:])), Table: b[12], CT: be16(b[8:]) == 44}, nil
+}
+
+func decodeWriteMetadata(_ *actionDecoder, b []byte) (Action, error) {
+	if !allZero(b[10:16]) {
+		return nil, bad(NXMustBeZero, "write_metadata padding")
+	}
+	mask := be64(b[24:])
+	return WriteMetadata{be64(b[16:]) & mask, mask}, nil
 }
 
 func decodeDecTTLIDs(_ *actionDecoder, b []byte) (Action, error) {

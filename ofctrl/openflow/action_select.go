@@ -65,7 +65,11 @@ func decodeBundle(d *actionDecoder, b []byte) (Action, error) {
 		return nil, bad(ActionBadArgument, "bundle padding")
 	}
 	for i := range n {
-		a.Members = append(a.Members, port10(be16(rest[2*i:])))
+		p, err := outPort(port10(be16(rest[2*i:])))
+		if err != nil || p == PortController {
+			return nil, bad(ActionBadOutPort, "bundle member %v", p)
+		}
+		a.Members = append(a.Members, p)
 	}
 	return a, nil
 }

@@ -25,13 +25,13 @@ func encodeFeaturesReply(e *encoder, m *FeaturesReply) error {
 	return nil
 }
 
-// invalidTTL is the config flag of 1.1 and 1.2 that asks for packets with an invalid TTL.
+// invalidTTL is the config flag of versions up to 1.2 that asks for packets with an invalid TTL.
 const invalidTTL = 1 << 2
 
 func decodeSetConfig(d *decoder) (Message, error) {
 	m := &SetConfig{be16(d.body), be16(d.body[2:])}
 	allowed := FragNXMatch
-	if d.v == V11 || d.v == V12 {
+	if d.v <= V12 {
 		allowed |= invalidTTL
 	}
 	if m.Flags&^allowed != 0 {

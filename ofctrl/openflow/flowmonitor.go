@@ -4,8 +4,8 @@ import "github.com/ovs-bpf/ovs-bpf/datapath/flow"
 
 // Flags of FlowMonitor.
 const (
-	MonitorInitial  uint16 = 1 << iota // send the flows that are there
-	MonitorAdd                         // and changes of each kind
+	MonitorInitial uint16 = 1 << iota // send the flows that are there
+	MonitorAdd                        // and changes of each kind
 	MonitorRemoved
 	MonitorModify
 	MonitorActions  // with actions

@@ -34,7 +34,7 @@ func decodeGroupMod15(d *decoder) (Message, error) {
 	m := &GroupMod{Command: GroupCommand(be16(b)), Type: b[2], ID: be32(b[4:]), CommandBucket: be32(b[12:])}
 	ofBucket := m.Command == GroupInsertBucket || m.Command == GroupRemoveBucket
 	switch {
-	case !ofBucket && m.CommandBucket != BucketAll:
+	case ofBucket == (m.CommandBucket == BucketAll) && m.Command != GroupRemoveBucket:
 		return nil, bad(GroupModBadBucket, "bucket 0x%x in a group command", m.CommandBucket)
 	case !ofBucket && m.Command > GroupDelete && m.Command != GroupAddOrModify:
 		return nil, bad(GroupModBadCommand, "group command %d", m.Command)
@@ -55,7 +55,7 @@ func decodeGroupMod15(d *decoder) (Message, error) {
 
 // check finds what OVS refuses before it looks at its groups.
 func (m *GroupMod) check() error {
-	if err := validGroupType(m.Type); err != nil && m.Command != GroupDelete {
+	if err := validGroupType(m.Type); err != nil {
 		return err
 	}
 	if m.ID > GroupMax && m.Command != GroupDelete {
@@ -79,7 +79,7 @@ func (m *GroupMod) check() error {
 		case b.ID > BucketMax && b.ID != BucketAll:
 			return bad(GroupModBadBucket, "bucket id 0x%x", b.ID)
 		case b.ID != BucketAll && seen[b.ID]:
-			return bad(GroupModBucketExists, "bucket id %d twice", b.ID)
+			return bad(GroupModBadBucket, "bucket id %d twice", b.ID)
 		}
 		seen[b.ID] = true
 	}

@@ -6,6 +6,7 @@ type decoder struct {
 	xid  uint32
 	st   *State
 	body []byte
+	acts actionDecoder // here so that it need not be allocated
 }
 
 // kind is one row of the message tables: which versions have the number, how long the body may be, and

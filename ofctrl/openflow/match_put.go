@@ -90,12 +90,24 @@ func (e *encoder) matchField(m *flow.Match, id flow.FieldID, v Version) {
 		return
 	}
 	// The mask of tun_flags has only the one public flag of 16 bits.
-	masked := id == flow.TunFlags || !m.Mask.IsExact(id)
+	masked := id == flow.TunFlags || !exact(m, id)
 	e.oxmHeader(id, v, masked, 0)
 	e.b = m.Key.GetBytes(id, e.b)
 	if masked {
 		e.b = m.Mask.GetBytes(id, e.b)
 	}
+}
+
+// exact reports whether all of a field is matched. It is Mask.IsExact without its cost.
+func exact(m *flow.Match, id flow.FieldID) bool {
+	f := id.Info()
+	switch {
+	case f.StoreMask != 0:
+		return m.Mask.Get(id) == f.StoreMask
+	case f.Off < 0:
+		return false
+	}
+	return allOnes(m.Mask.Bytes()[f.Off : f.Off+f.Size])
 }
 
 // matchVLAN writes the TCI: NXM whole, OXM as VID with the presence bit and PCP.

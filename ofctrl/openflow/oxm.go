@@ -32,6 +32,14 @@ func pullOXM(b []byte) (h oxm, err error) {
 	return h, nil
 }
 
+// value is how many bytes the value has.
+func (h oxm) value() int {
+	if h.hasMask {
+		return h.payload / 2
+	}
+	return h.payload
+}
+
 // isTunMetadata reports whether a field's place depends on the TLV table.
 func isTunMetadata(id flow.FieldID) bool { return id >= flow.TunMetadata0 && id <= flow.TunMetadata63 }
 
@@ -82,6 +90,9 @@ func (st *State) field(h oxm) (id flow.FieldID, n int, err error) {
 		return 0, 0, bad(MatchBadField, "match field class 0x%04x number %d", h.class, h.number)
 	}
 	if isTunMetadata(id) {
+		if h.value() > id.Info().Bytes {
+			return 0, 0, bad(MatchBadField, "%v of %d bytes", id, h.value())
+		}
 		if _, n, ok = st.tlv(id); !ok {
 			return 0, 0, bad(NXInvalidTLVField, "%v is not in the TLV table", id)
 		}
@@ -112,6 +123,9 @@ func validValue(id flow.FieldID, v []byte) bool {
 	if id == flow.InPortOXM || id == flow.ActsetOutput {
 		return validPort(PortNo(n))
 	}
+	if id == flow.NSHMdtype {
+		return n == 1 || n == 2
+	}
 	return n&^valueBits(f) == 0
 }
 
@@ -133,10 +147,8 @@ func (st *State) decodeOXM(b []byte, m *flow.Match, cookie *cookieFilter) error 
 		b = b[h.payload:]
 		var mask []byte
 		if h.hasMask {
-			if h.payload%2 != 0 { // so no field has the length
-				return bad(MatchBadField, "masked match field of %d bytes", h.payload)
-			}
-			value, mask = value[:h.payload/2], value[h.payload/2:]
+			n := h.payload / 2
+			value, mask = value[:n], value[n:2*n]
 		}
 		for i := range mask {
 			if value[i]&^mask[i] != 0 {
@@ -150,7 +162,8 @@ func (st *State) decodeOXM(b []byte, m *flow.Match, cookie *cookieFilter) error 
 			continue
 		}
 		id, n, err := st.field(h)
-		if err == nil && len(value) != n && !isTunMetadata(id) {
+		odd := h.hasMask && h.payload%2 != 0
+		if err == nil && (odd || len(value) != n && !isTunMetadata(id)) {
 			err = bad(MatchBadField, "%v of %d bytes", id, len(value))
 		}
 		if err != nil {

@@ -244,12 +244,12 @@ func decodePacketOut(d *decoder) (Message, error) {
 	case d.v <= V14:
 		m.InPort, n, b = PortNo(be32(b[4:])), int(be16(b[8:])), b[16:]
 		if !validPort(m.InPort) {
-			return nil, bad(BadPort, "packet-out in_port 0x%08x", uint32(m.InPort))
+			return nil, bad(ActionBadOutPort, "packet-out in_port 0x%08x", uint32(m.InPort))
 		}
 		m.Match.Set(flow.InPortOXM, uint64(m.InPort))
 	default:
 		n = int(be16(b[4:]))
-		rest, err := d.pullMatch(b[8:], &m.Match)
+		rest, err := d.loose().pullMatch(b[8:], &m.Match)
 		if err != nil {
 			return nil, err
 		}

@@ -8,11 +8,17 @@ const (
 )
 
 func decodeQueueConfigRequest(d *decoder) (Message, error) {
-	if d.v == V10 {
-		return &QueueConfigRequest{port10(be16(d.body))}, nil
+	p := port10(be16(d.body))
+	if d.v > V10 {
+		var err error
+		if p, err = outPort11(be32(d.body)); err != nil {
+			return nil, err
+		}
 	}
-	p, err := outPort11(be32(d.body))
-	return &QueueConfigRequest{p}, err
+	if p >= 0xff00 && p != PortAny {
+		return nil, bad(QueueBadPort, "queues of port %v", p)
+	}
+	return &QueueConfigRequest{p}, nil
 }
 
 func encodeQueueConfigRequest(e *encoder, m *QueueConfigRequest) error {
