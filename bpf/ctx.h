@@ -28,6 +28,7 @@ struct ctx_state {
 	__u32 changed;   /* the packet is not what the key says */
 	__u32 last;      /* upcall: nothing follows */
 	__u32 injected;  /* has its actions already */
+	__u32 sender;    /* somebody on this host waits for the verdict */
 	__u32 sent;      /* copies that went somewhere */
 	__u32 dirty;     /* l3 words from IPV6_SRC on were written for an earlier packet */
 	__u32 meta;      /* so were metadata words from DP_HASH on */
@@ -80,10 +81,20 @@ static __always_inline int drop_port(__u32 port, __u32 reason)
 	return TC_ACT_SHOT;
 }
 
+/* The packet ends here. A sender on this host (egress of an internal port) must not hear of a
+ * drop: it would take the rest of its datagram for lost and not send the other fragments, which
+ * the switch, another host to it, never makes it do. tcx has no verdict for that; a redirect to no
+ * device frees the packet and tells the sender that it was sent. */
+static __always_inline int end(union ctx *c)
+{
+	return c->s.sender ? bpf_redirect(0, 0) : TC_ACT_SHOT;
+}
+
 static __always_inline int drop(union ctx *c, __u32 reason)
 {
 	c->s.reason = reason;
-	return drop_port(c->s.in_port, reason);
+	drop_port(c->s.in_port, reason);
+	return end(c);
 }
 
 /* A copy was lost, the packet itself goes on. */

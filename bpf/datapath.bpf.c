@@ -44,7 +44,7 @@ static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_
 	c->s.reason = DROP_MAX;
 }
 
-static __always_inline int receive(struct __sk_buff *skb)
+static __always_inline int receive(struct __sk_buff *skb, __u32 sender)
 {
 	__u32 port = port_of(skb->ifindex);
 	struct port_stats *ps;
@@ -59,6 +59,7 @@ static __always_inline int receive(struct __sk_buff *skb)
 	ps->rx_packets++;
 	ps->rx_bytes += frame_len(skb);
 	start(skb, c, port, 0, 0);
+	c->s.sender = sender;
 	switch (parse(skb, c)) {
 	case PARSE_PULL:
 		return go(skb, c, PROG_AGAIN);
@@ -72,14 +73,14 @@ static __always_inline int receive(struct __sk_buff *skb)
 SEC("tc")
 int ingress(struct __sk_buff *skb)
 {
-	return receive(skb);
+	return receive(skb, 0);
 }
 
 /* Of an internal port: what the host sends. */
 SEC("tc")
 int egress(struct __sk_buff *skb)
 {
-	return receive(skb);
+	return receive(skb, 1);
 }
 
 /* Of the agent's own device: packets with an action list. The mark names their record, which
@@ -102,7 +103,7 @@ int inject(struct __sk_buff *skb)
 	skb->mark = in->mark;
 	skb->priority = in->priority;
 	start(skb, c, in->in_port, in->recirc_id, in->dp_hash);
-	c->s.injected = 1;
+	c->s.injected = c->s.sender = 1;
 	c->s.block = in->block;
 	c->s.pc = 0;
 	switch (parse(skb, c)) {
@@ -206,7 +207,7 @@ int upcall(struct __sk_buff *skb)
 	}
 	if (c->s.last) {
 		/* It is in user space now. */
-		return TC_ACT_SHOT;
+		return end(c);
 	}
 	c->s.sent++;
 	return go(skb, c, PROG_ACTIONS);

@@ -158,12 +158,12 @@ type DatapathCtxState struct {
 	Changed  uint32
 	Last     uint32
 	Injected uint32
+	Sender   uint32
 	Sent     uint32
 	Dirty    uint32
 	Meta     uint32
 	OutPort  uint32
 	Reason   uint32
-	_        [4]byte
 }
 
 type DatapathDpConfig struct {

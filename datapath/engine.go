@@ -246,12 +246,11 @@ func (e *Engine) upcall(up *Upcall) {
 	if up.Kind == 0 {
 		held = e.install(&up.Key, res)
 	}
-	if actions := result(res); len(actions) > 0 {
-		if err := e.dp.Execute(&up.Packet, &up.Key, actions); err != nil {
-			e.count("dpif_execute_error", 1)
-		} else {
-			e.count("dpif_execute", 1)
-		}
+	// Also without actions: the datapath counts the drop.
+	if err := e.dp.Execute(&up.Packet, &up.Key, result(res)); err != nil {
+		e.count("dpif_execute_error", 1)
+	} else {
+		e.count("dpif_execute", 1)
 	}
 	for _, h := range held {
 		h.Release()

@@ -225,7 +225,7 @@ func TestPatchPorts(t *testing.T) {
 	http(t, a, b, "10.1.1.2")
 	iperf(t, a, b, "10.1.1.2")
 	show := e.Appctl("dpif/show")
-	if !strings.Contains(show, "p01 2/none: (patch: peer=p10)") {
+	if !strings.Contains(show, "p01 1/none: (patch: peer=p10)") {
 		t.Errorf("dpif/show:\n%s", show)
 	}
 	e.Vsctl("set", "interface", "p10", "options:peer=nobody")

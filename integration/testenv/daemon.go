@@ -268,7 +268,10 @@ func (d *Daemon) Run(name string, args ...string) string {
 // Try runs a command that may fail and returns its output (stdout and stderr) and exit code.
 func (d *Daemon) Try(name string, args ...string) (string, int) {
 	d.t.Helper()
-	out, err := d.try(name, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	both, err := d.command(ctx, name, args...).CombinedOutput()
+	out := string(both)
 	var exit *exec.ExitError
 	switch {
 	case err == nil:

@@ -4,6 +4,7 @@
 package testenv
 
 import (
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -85,7 +86,42 @@ func (h *Host) Background(name string, args ...string) func() string {
 // MAC is the address of eth0.
 func (h *Host) MAC() string {
 	h.Env.t.Helper()
-	return strings.TrimSpace(h.Run("cat", "/sys/class/net/eth0/address"))
+	return h.Env.Link(h.NS, "eth0").Address
+}
+
+// Link is what "ip link" says of a device.
+type Link struct {
+	Index     int    `json:"ifindex"`
+	Name      string `json:"ifname"`
+	Address   string `json:"address"`
+	MTU       int    `json:"mtu"`
+	Flags     []string
+	Promisc   int `json:"promiscuity"`
+	OperState string
+}
+
+// Links are the devices of a namespace by name. (/sys/class/net would show those of the test process.)
+func (e *Env) Links(ns string) map[string]Link {
+	e.t.Helper()
+	var list []Link
+	if err := json.Unmarshal([]byte(e.In(ns, "ip", "-d", "-j", "link", "show")), &list); err != nil {
+		e.t.Fatal(err)
+	}
+	m := map[string]Link{}
+	for _, l := range list {
+		m[l.Name] = l
+	}
+	return m
+}
+
+// Link is one device, which must exist.
+func (e *Env) Link(ns, name string) Link {
+	e.t.Helper()
+	l, ok := e.Links(ns)[name]
+	if !ok {
+		e.t.Fatalf("no device %s in %s", name, ns)
+	}
+	return l
 }
 
 // Ping sends n packets of size bytes (payload) and wants every answer.
