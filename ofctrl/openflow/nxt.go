@@ -94,7 +94,7 @@ func decodeCTFlush(d *decoder) (Message, error) {
 
 func ptr[T any](v T, err error) (*T, error) { return &v, err }
 
-// prop128 is 16 bytes; 3.1's tuples put them behind the header, and OVS aligns nothing here.
+// prop128 is 16 bytes right behind the header.
 func prop128(prop []byte) ([]byte, error) {
 	if len(prop) != 20 {
 		return nil, bad(PropertyBadLen, "128-bit property of %d bytes", len(prop))

@@ -50,7 +50,12 @@ func (n PortNames) format(p PortNo) string {
 // FormatMatch writes a match in the form of ovs-ofctl dump-flows ("" for a match of everything), without
 // a priority.
 func FormatMatch(m *flow.Match, names PortNames) string {
-	f := &matchText{m: m, names: names}
+	return FormatMatchTLV(m, names, nil)
+}
+
+// FormatMatchTLV is FormatMatch with the tunnel options that the table maps (nil: none).
+func FormatMatchTLV(m *flow.Match, names PortNames, tlv *TLVMap) string {
+	f := &matchText{m: m, names: names, st: State{TLV: tlv}}
 	f.metadata()
 	f.protocol()
 	f.registers()
@@ -65,6 +70,9 @@ func FormatMatch(m *flow.Match, names PortNames) string {
 	if !f.namedType && !m.Mask.IsZero(flow.EthType) {
 		f.add("dl_type=0x%04x", m.Key.Get(flow.EthType))
 	}
+	for _, id := range putNSH {
+		f.masked(id, id.String())
+	}
 	f.network()
 	f.transport()
 	return strings.TrimSuffix(f.b.String(), ",")
@@ -73,6 +81,7 @@ func FormatMatch(m *flow.Match, names PortNames) string {
 type matchText struct {
 	m     *flow.Match
 	names PortNames
+	st    State
 	b     strings.Builder
 	// namedType and namedProto: the protocol's keyword says the eth_type, and the nw_proto.
 	namedType, namedProto bool
@@ -93,6 +102,13 @@ func (f *matchText) masked(id flow.FieldID, name string) {
 		mask = nil
 	}
 	f.add("%s=%s", name, FormatValue(id, value, mask))
+}
+
+// whole is masked for the fields whose mask OVS does not write.
+func (f *matchText) whole(id flow.FieldID, name string) {
+	if !f.m.Mask.IsZero(id) {
+		f.add("%s=%s", name, FormatValue(id, f.m.Key.GetBytes(id, nil), nil))
+	}
 }
 
 // FormatValue writes a field's value in wire form with its mask (nil: exact) as ovs-fields(7) says.
@@ -277,6 +293,12 @@ func (f *matchText) tunnel() {
 	f.masked(flow.TunIPv6Dst, "tun_ipv6_dst")
 	f.masked(flow.TunGBPID, "tun_gbp_id")
 	f.masked(flow.TunGBPFlags, "tun_gbp_flags")
+	f.whole(flow.TunErspanVer, "tun_erspan_ver")
+	f.whole(flow.TunErspanIdx, "tun_erspan_idx")
+	f.whole(flow.TunErspanDir, "tun_erspan_dir")
+	f.whole(flow.TunErspanHwid, "tun_erspan_hwid")
+	f.whole(flow.TunGtpuFlags, "gtpu_flags")
+	f.whole(flow.TunGtpuMsgtype, "gtpu_msgtype")
 	if !f.m.Mask.IsZero(flow.TunTOS) {
 		f.add("tun_tos=%x", f.m.Key.Get(flow.TunTOS))
 	}
@@ -289,6 +311,25 @@ func (f *matchText) tunnel() {
 			sign = "+"
 		}
 		f.add("tun_flags=%soam", sign)
+	}
+	f.tunMetadata()
+}
+
+func (f *matchText) tunMetadata() {
+	for id := flow.TunMetadata0; id <= flow.TunMetadata63 && f.st.TLV != nil; id++ {
+		off, n, ok := f.st.tlv(id)
+		if !ok {
+			continue
+		}
+		mask := f.m.Mask.Bytes()[tunOptsOff+off:][:n]
+		if allZero(mask) {
+			continue
+		}
+		s := hexBytes(f.m.Key.Bytes()[tunOptsOff+off:][:n])
+		if !allOnes(mask) {
+			s += "/" + hexBytes(mask)
+		}
+		f.add("%v=%s", id, s)
 	}
 }
 
