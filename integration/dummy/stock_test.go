@@ -89,7 +89,6 @@ func (s *sim) reset(table []string) {
 	if err := os.WriteFile(file, []byte(strings.Join(table, "\n")+"\n"), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
-	s.Ofctl("-OOpenFlow13", "replace-flows", "br0", file)
 	s.Ofctl("-OOpenFlow13", "del-flows", "br0")
 	s.Ofctl("-OOpenFlow13", "add-flows", "br0", file)
 	s.Appctl("fdb/flush", "br0")
