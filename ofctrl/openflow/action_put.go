@@ -2,7 +2,8 @@ package openflow
 
 import "github.com/ovs-bpf/ovs-bpf/datapath/flow"
 
-// action writes one action in the form of the version.
+// action writes one action in the form of the version. Of what an older version has no form for, nothing is
+// written, as OVS does: a flow of a newer one can still be dumped.
 func (e *encoder) action(a Action) error {
 	v10 := e.v == V10
 	switch a := a.(type) {
@@ -40,10 +41,9 @@ func (e *encoder) action(a Action) error {
 	case StripVLAN:
 		e.of8(pick[uint16](v10, 3, 18))
 	case PushVLAN:
-		if v10 {
-			return cannot(a, e.v)
+		if !v10 { // in 1.0 the set action that follows pushes
+			e.of8(17, u16b(a.EthType)...)
 		}
-		e.of8(17, u16b(a.EthType)...)
 	case PushMPLS:
 		return e.either(23, 19, u16b(a.EthType))
 	case PopMPLS:
@@ -114,10 +114,13 @@ func (e *encoder) action(a Action) error {
 			e.zero(10 - oxmSize(a.Dst.Field, 0))
 		})
 	case Meter:
-		if e.v < V15 {
+		if e.v == V15 {
+			e.of8(29, u32b(a.ID)...)
+		}
+	case WriteActions, ClearActions:
+		if !v10 {
 			return cannot(a, e.v)
 		}
-		e.of8(29, u32b(a.ID)...)
 	case GotoTable:
 		if !v10 {
 			return cannot(a, e.v)

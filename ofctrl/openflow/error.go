@@ -96,7 +96,7 @@ const (
 
 	FlowModBadEmergTimeout
 	FlowModUnsupported
-	GroupModGroupExists
+	GroupModExists
 	GroupModInvalidGroup
 	GroupModWeightUnsupported
 	GroupModOutOfGroups
@@ -116,7 +116,7 @@ const (
 	TableModEPerm
 	SwitchConfigEPerm
 	MeterModUnknown
-	MeterModMeterExists
+	MeterModExists
 	MeterModInvalidMeter
 	MeterModBadCommand
 	MeterModBadFlags
@@ -144,7 +144,7 @@ const (
 	PropertyBadExpValue
 	PropertyEPerm
 	FlowMonitorUnknown
-	FlowMonitorMonitorExists
+	FlowMonitorExists
 	FlowMonitorInvalidMonitor
 	FlowMonitorUnknownMonitor
 	FlowMonitorBadCommand
@@ -183,24 +183,24 @@ const (
 	BundleSchedNotSupported
 	BundleSchedFuture
 	BundleSchedPast
-	NXNxmInvalid
-	NXNxmBadType
-	NXMatchCtDatapathSupport
-	NXActionCtDatapathSupport
+	NXMInvalid
+	NXMBadType
+	NXMatchCTUnsupported
+	NXActionCTUnsupported
 	NXBadReason
 	NXFlowMonitorBadEvent
 	NXUnencodable
 	TLVTableBadCommand
 	TLVTableBadOptLen
-	TLVTableBadFieldIdx
-	TLVTableTableFull
+	TLVTableBadIndex
+	TLVTableFull
 	TLVTableAlreadyMapped
 	TLVTableDupEntry
 	NXResumeNotSupported
 	NXResumeStale
 	NXNotConfigured
 	NXInvalidTLVField
-	TLVTableInvalidTLVDel
+	TLVTableInUse
 	NXActionMustBeZero
 	NXBadConjunction
 	NXHardware

@@ -81,7 +81,7 @@ func decodeNXFlowMod(d *decoder) (Message, error) {
 	m.Cookie, m.CookieMask = cookie.value, cookie.mask
 	if m.Command == FlowAdd && m.CookieMask != 0 {
 		// An addition is not filtered; its cookie stands in the header.
-		return nil, bad(NXNxmInvalid, "flow addition that matches a cookie")
+		return nil, bad(NXMInvalid, "flow addition that matches a cookie")
 	}
 	return d.flowModActions(m, rest)
 }

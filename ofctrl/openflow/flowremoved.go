@@ -71,7 +71,7 @@ func encodeFlowRemoved(e *encoder, m *FlowRemoved) error {
 		e.u32(m.DurationSec, m.DurationNsec)
 		e.u16(m.Idle, m.Hard)
 		e.u64(m.Packets, m.Bytes)
-		return e.match(&m.Match)
+		return e.replyMatch(&m.Match)
 	case !m.Nicira && !e.st.NXM:
 		e.begin(11)
 		if e.match10(&m.Match) {

@@ -107,11 +107,10 @@ func (e *encoder) instructions(list []Action) error {
 		}
 		switch a := list[i].(type) {
 		case Meter:
-			if e.v < V13 {
-				return cannot(a, e.v)
+			if e.v >= V13 { // see action for what older versions do
+				e.u16(instMeter, 8)
+				e.u32(a.ID)
 			}
-			e.u16(instMeter, 8)
-			e.u32(a.ID)
 		case ClearActions:
 			e.u16(instClearActions, 8, 0, 0)
 		case WriteActions:

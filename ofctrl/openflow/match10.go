@@ -2,8 +2,6 @@ package openflow
 
 import "github.com/ovs-bpf/ovs-bpf/datapath/flow"
 
-const match10Len = 40
-
 // Wildcard bits of the 1.0 match (OpenFlow 1.0 section 5.2.3). The address masks are counts of
 // wildcarded low bits.
 const (
@@ -111,7 +109,6 @@ func (e *encoder) match10(m *flow.Match) (ok bool) {
 		wc |= wc10VLAN | wc10PCP
 	case mask&flow.VLANPresent != 0 && tci&flow.VLANPresent == 0:
 		vid = vlanNone10
-		wc |= 0
 	default:
 		if vid = uint16(tci & 0xfff); mask&0xfff == 0 {
 			wc |= wc10VLAN

@@ -67,6 +67,16 @@ func (e *encoder) match(m *flow.Match) error {
 	return nil
 }
 
+// replyMatch is match for what a switch tells: of a match that 1.1 cannot say it says what 1.1 can, as OVS
+// does.
+func (e *encoder) replyMatch(m *flow.Match) error {
+	if e.v == V11 {
+		e.fixedMatch11(m)
+		return nil
+	}
+	return e.match(m)
+}
+
 // setMasked adds a field of at most 64 bits with a mask.
 func setMasked(m *flow.Match, id flow.FieldID, v, mask uint64) {
 	m.Key.Set(id, v&mask)
@@ -174,6 +184,16 @@ func be48(b []byte) uint64 { return uint64(be16(b))<<32 | uint64(be32(b[2:])) }
 
 // match11 writes the fixed match of 1.1. What it cannot say is an error.
 func (e *encoder) match11(m *flow.Match) error {
+	at := len(e.b)
+	e.fixedMatch11(m)
+	var back flow.Match
+	if err := decodeMatch11(e.b[at:], &back); err != nil || back != *m {
+		return bad(NXUnencodable, "match %s in OpenFlow 1.1", FormatMatch(m, nil))
+	}
+	return nil
+}
+
+func (e *encoder) fixedMatch11(m *flow.Match) {
 	e.u16(matchStandard, match11Len)
 	wc := uint32(0)
 	unless := func(id flow.FieldID, bit uint32) {
@@ -205,7 +225,6 @@ func (e *encoder) match11(m *flow.Match) error {
 			wc |= wc11PCP
 		}
 	}
-	at := len(e.b)
 	e.u32(uint32(m.Key.Get(flow.InPortOXM)), wc)
 	for _, id := range []flow.FieldID{flow.EthSrc, flow.EthDst} {
 		e.b = m.Key.GetBytes(id, e.b)
@@ -224,9 +243,4 @@ func (e *encoder) match11(m *flow.Match) error {
 	e.u32(uint32(m.Key.Get(flow.MPLSLabel)))
 	e.u8(uint8(m.Key.Get(flow.MPLSTC)), 0, 0, 0)
 	e.u64(m.Key.Get(flow.Metadata), ^m.Mask.Get(flow.Metadata))
-	var back flow.Match
-	if err := decodeMatch11(e.b[at-4:], &back); err != nil || back != *m {
-		return bad(NXUnencodable, "match %s in OpenFlow 1.1", FormatMatch(m, nil))
-	}
-	return nil
 }

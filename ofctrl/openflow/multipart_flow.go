@@ -225,7 +225,7 @@ func (e *encoder) flowStats11(f *FlowStats) error {
 	e.u16(f.Priority, f.Idle, f.Hard)
 	e.u16(pick(e.v >= V13, f.Flags&flagsOf(e.v), 0), pick(e.v >= V14, f.Importance, 0), 0)
 	e.u64(f.Cookie, f.Packets, f.Bytes)
-	if err := e.match(&f.Match); err != nil {
+	if err := e.replyMatch(&f.Match); err != nil {
 		return err
 	}
 	return e.instructions(f.Actions)

@@ -22,7 +22,7 @@ func decodeTLVMaps(b []byte) (out []TLVMapping, err error) {
 		case m.Len%4 != 0 || m.Len > 124:
 			return nil, bad(TLVTableBadOptLen, "option of %d bytes", m.Len)
 		case m.Index >= 64:
-			return nil, bad(TLVTableBadFieldIdx, "tun_metadata%d", m.Index)
+			return nil, bad(TLVTableBadIndex, "tun_metadata%d", m.Index)
 		}
 		out = append(out, m)
 	}

@@ -2,8 +2,6 @@ package openflow
 
 // Table config bits and properties.
 const (
-	tableMissMask = 3 << 0 // deprecated behaviour on a miss
-
 	tableEviction = 2
 	tableVacancy  = 3
 )
