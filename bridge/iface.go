@@ -85,6 +85,11 @@ func (i *iface) open() error {
 		i.closeDevice()
 		return fmt.Errorf("could not open network device %s (%s)", i.name, netdev.Strerror(err))
 	}
+	if info.Master != 0 {
+		// As with the kernel's module: a device has one switch at a time.
+		i.abandonDevice()
+		return fmt.Errorf("could not add network device %s to ofproto (Device or resource busy: it is part of another device; \"ip link set %s nomaster\" frees it)", i.name, i.name)
+	}
 	want := i.odp
 	if n, ok := a.adopted[i.name]; ok && want == odp.PortNone {
 		want = n

@@ -78,10 +78,10 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 		return parts(ctx, c, xid, tables, func(t []openflow.TableMod) openflow.MultipartBody {
 			return &openflow.TableDescReply{Tables: t}
 		})
+	case *openflow.TableFeaturesRequest:
+		return c.tableFeatures(ctx, xid, m)
 	case *openflow.RawMultipart:
 		switch {
-		case m.Type == mpTableFeatures:
-			return c.tableFeatures(ctx, xid, m.Body)
 		case m.Type == mpVendor && m.Vendor == nxVendor:
 			return openflow.BadExperimenterType
 		case m.Type == mpVendor:
@@ -94,7 +94,7 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 // allMeters is OFPM_ALL.
 const allMeters = 0xffffffff
 
-// Multipart types that the codec leaves as bytes.
+// Multipart types whose bodies are bytes here.
 const (
 	mpTableFeatures = 12
 	mpVendor        = 0xffff

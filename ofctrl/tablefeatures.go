@@ -27,8 +27,8 @@ const instructions = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
 
 // tableFeatures answers a request for table features. A request that would change them is
 // refused: tables are what they are.
-func (c *conn) tableFeatures(ctx context.Context, xid uint32, body []byte) error {
-	if len(body) > 0 {
+func (c *conn) tableFeatures(ctx context.Context, xid uint32, m *openflow.TableFeaturesRequest) error {
+	if len(m.Tables) > 0 {
 		return fmt.Errorf("table features cannot be changed: %w", openflow.BadPermission)
 	}
 	match, wild, set := oxmProperties(c.version)
