@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,14 +57,18 @@ func CleanupBin() {
 
 // Daemon is one ovs-bpfd with its own run directory, and the stock OVS tools pointed at it.
 type Daemon struct {
-	t      testing.TB
-	ID     string // unique prefix of every name
-	NS     string // namespace of the switch; "" is our own
-	Dir    string // OVS_RUNDIR, OVS_LOGDIR, OVS_DBDIR
-	Args   []string
-	user   *syscall.Credential // nil: as we are
-	agent  *exec.Cmd
-	exited chan error
+	t    testing.TB
+	ID   string // unique prefix of every name
+	NS   string // namespace of the switch; "" is our own
+	Dir  string // OVS_RUNDIR, OVS_LOGDIR, OVS_DBDIR
+	Args []string
+	// Database is the remote of a database of its own (ExternalDatabase); "": the agent serves the embedded one.
+	Database string
+	// Program is the agent's binary; "": the one that is built for the tests.
+	Program string
+	user    *syscall.Credential // nil: as we are
+	agent   *exec.Cmd
+	exited  chan error
 }
 
 // newDaemon makes a Daemon that is not started yet.
@@ -113,13 +119,7 @@ func Stock(t testing.TB) *Daemon {
 	t.Helper()
 	d := newDaemon(t, nil)
 	d.endWithTest()
-	db := filepath.Join(d.Dir, "conf.db")
-	d.Run("ovsdb-tool", "create", db)
-	d.Background("", "ovsdb-server", "--remote=punix:"+filepath.Join(d.Dir, "db.sock"), db)
-	d.Eventually("ovsdb-server answers", func() error {
-		_, err := d.try("ovs-vsctl", "--timeout=5", "--no-wait", "init")
-		return err
-	})
+	d.ExternalDatabase()
 	d.launch("ovs-vswitchd", []string{"--enable-dummy", "--disable-system", "--disable-system-route", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off"})
 	return d
 }
@@ -127,8 +127,25 @@ func Stock(t testing.TB) *Daemon {
 // Start starts the agent and waits until it has made its first configuration.
 func (d *Daemon) Start() {
 	d.t.Helper()
-	d.launch(filepath.Join(Bin(d.t), "ovs-bpfd"), append([]string{
-		"--db", "embedded:" + filepath.Join(d.Dir, "conf.db"), "--pidfile", "--log-file", "-vconsole:off"}, d.Args...))
+	db := []string{"--db", "embedded:" + filepath.Join(d.Dir, "conf.db")}
+	if d.Database != "" {
+		db = []string{d.Database}
+	}
+	d.launch(cmp.Or(d.Program, filepath.Join(Bin(d.t), "ovs-bpfd")),
+		slices.Concat(db, []string{"--pidfile", "--log-file", "-vconsole:off"}, d.Args))
+}
+
+// ExternalDatabase starts an ovsdb-server that lives beside the agent, as ovs-ctl does, and has the agent use it.
+func (d *Daemon) ExternalDatabase() {
+	d.t.Helper()
+	db := filepath.Join(d.Dir, "conf.db")
+	d.Run("ovsdb-tool", "create", db)
+	d.Database = "unix:" + filepath.Join(d.Dir, "db.sock")
+	d.Background("", "ovsdb-server", "--remote=p"+d.Database, db)
+	d.Eventually("ovsdb-server answers", func() error {
+		_, err := d.try("ovs-vsctl", "--timeout=5", "--no-wait", "init")
+		return err
+	})
 }
 
 // launch starts the agent or what stands in its place.
