@@ -30,6 +30,7 @@ type Bridge struct {
 	lastBundle bundleID
 	mac        net.HardwareAddr
 	warned     map[string]string                 // configuration errors that were logged, by key
+	refusals   map[string]bool                   // unsupported configuration that was logged
 	told       map[openflow.PortNo]openflow.Port // ports as controllers know them
 
 	// Shared with translations and controllers' connections.

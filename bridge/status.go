@@ -63,7 +63,7 @@ func (a *Agent) report(done bool) {
 	}
 	capabilities := capabilities(a.o.Datapath.Features())
 	for _, t := range append([]string{"", "netdev"}, a.o.DatapathTypes...) {
-		st.Datapaths[t] = ovsdb.DatapathStatus{Version: "0", Capabilities: capabilities}
+		st.Datapaths[t] = ovsdb.DatapathStatus{Capabilities: capabilities}
 	}
 	delete(st.Datapaths, "netdev") // not served
 	// Only the newest matters.

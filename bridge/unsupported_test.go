@@ -1,0 +1,30 @@
+package bridge
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ovs-bpf/ovs-bpf/ovsdb"
+)
+
+func TestUnsupportedIsNamed(t *testing.T) {
+	b := &ovsdb.Bridge{
+		STPEnable: true, RSTPEnable: true, McastSnoopingEnable: true,
+		NetFlow: &ovsdb.NetFlow{}, SFlow: &ovsdb.SFlow{}, IPFIX: &ovsdb.IPFIX{},
+		Mirrors: []*ovsdb.Mirror{{Name: "m0"}},
+		Ports: []*ovsdb.Port{{Name: "bond0", QoS: &ovsdb.QoS{}, Interfaces: []*ovsdb.Interface{
+			{Name: "a", IngressPolicingRate: 1000, BFD: map[string]string{"enable": "true"}},
+			{Name: "b", LLDP: map[string]string{"enable": "true"}, CFMMPID: new(int)},
+		}}},
+	}
+	text := strings.Join(unsupported(b), "\n")
+	for _, want := range []string{"STP", "RSTP", "multicast snooping", "NetFlow", "sFlow", "IPFIX", "mirror m0", "port bond0: bonds",
+		"port bond0: QoS", "interface a: ingress policing", "interface a: BFD", "interface b: CFM", "interface b: LLDP"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not named in:\n%s", want, text)
+		}
+	}
+	if got := unsupported(&ovsdb.Bridge{Ports: []*ovsdb.Port{{Interfaces: []*ovsdb.Interface{{}}}}}); len(got) != 0 {
+		t.Errorf("a plain bridge is said to lack %q", got)
+	}
+}
