@@ -180,7 +180,7 @@ func (f *matchText) metadata() {
 	}
 	f.masked(flow.PktMark, "pkt_mark")
 	if !m.Mask.IsZero(flow.RecircID) {
-		f.add("recirc_id=%#x", m.Key.Get(flow.RecircID))
+		f.add("recirc_id=%s", hexBytes(m.Key.GetBytes(flow.RecircID, nil)))
 	}
 	f.masked(flow.DPHash, "dp_hash")
 	if !m.Mask.IsZero(flow.ConjID) {
