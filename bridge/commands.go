@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -63,6 +64,9 @@ func (a *Agent) sorted() []*Bridge {
 func (b *Bridge) sortedIfaces() []*iface {
 	return slices.SortedFunc(maps.Values(b.ifaces), func(x, y *iface) int { return cmp.Compare(x.name, y.name) })
 }
+
+// errUnknownBridge is what bridge/* say where the others have "no such bridge", in OVS's words.
+var errUnknownBridge = errors.New("Unknown bridge") //nolint:staticcheck // OVS's words
 
 // find is the bridge that a command names.
 func (a *Agent) find(name string) (*Bridge, error) {
@@ -224,11 +228,14 @@ func (a *Agent) ofprotoList([]string) (string, error) {
 	return s.String(), nil
 }
 
+// defaultPriority is that of a flow that names none; as in OVS, it is left out of text.
+const defaultPriority = 32768
+
 // bridgeDumpFlows answers bridge/dump-flows: all flows, hidden ones too.
 func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
-	b, err := a.find(args[len(args)-1])
-	if err != nil {
-		return "", err
+	b := a.bridges[args[len(args)-1]]
+	if b == nil {
+		return "", errUnknownBridge
 	}
 	if len(args) == 2 && args[0] != "--offload-stats" {
 		return "", fmt.Errorf("bridge/dump-flows: unknown option %q", args[0])
@@ -249,11 +256,14 @@ func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
 		st := r.Stats()
 		fmt.Fprintf(&s, "duration=%ds, n_packets=%d, n_bytes=%d, ", int(now.Sub(r.Created).Seconds()), st.Packets, st.Bytes)
 		m := r.Match()
-		fmt.Fprintf(&s, "priority=%d", r.Priority)
-		if text := openflow.FormatMatch(&m, nil); text != "" {
-			s.WriteString("," + text)
+		var rule []string
+		if r.Priority != defaultPriority {
+			rule = append(rule, fmt.Sprintf("priority=%d", r.Priority))
 		}
-		fmt.Fprintf(&s, ",actions=%s\n", openflow.FormatActions(r.Actions, nil))
+		if text := openflow.FormatMatch(&m, nil); text != "" {
+			rule = append(rule, text)
+		}
+		fmt.Fprintf(&s, "%s,actions=%s\n", strings.Join(rule, ","), openflow.FormatActions(r.Actions, nil))
 	})
 	return s.String(), nil
 }
@@ -261,7 +271,7 @@ func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
 func (a *Agent) reconnect(args []string) (string, error) {
 	list, err := a.some(args)
 	if err != nil {
-		return "", fmt.Errorf("unknown bridge")
+		return "", errUnknownBridge
 	}
 	for _, b := range list {
 		b.sw.Reconnect()
@@ -323,7 +333,7 @@ func macArgs(vlan, addr string) (uint16, mac.Addr, error) {
 	}
 	hw, err := net.ParseMAC(addr)
 	if err != nil || len(hw) != 6 {
-		return 0, m, fmt.Errorf("Invalid MAC address: %s", addr) //nolint:staticcheck // OVS's words
+		return 0, m, fmt.Errorf("bad MAC address")
 	}
 	copy(m[:], hw)
 	return uint16(vid), m, nil
@@ -359,7 +369,7 @@ func (a *Agent) fdbDel(args []string) (string, error) {
 		return "", err
 	}
 	if !b.macs.DelStatic(vid, addr) {
-		return "", fmt.Errorf("MAC entry not found")
+		return "", fmt.Errorf("could not find static mac entry")
 	}
 	a.engine.Kick()
 	return "", nil

@@ -59,7 +59,7 @@ func (b *Bridge) describePorts() []openflow.Port {
 		if i.dev != nil {
 			if e, err := i.dev.Ethtool(); err == nil {
 				p.Current, p.Advertised, p.Supported, p.PeerFeatures = uint32(e.Current), uint32(e.Advertised), uint32(e.Supported), uint32(e.Peer)
-				p.CurrSpeed, p.MaxSpeed = uint32(e.Speed/1000), uint32(e.Speed/1000)
+				p.CurrSpeed, p.MaxSpeed = uint32(e.Speed/1000), e.Supported.MaxSpeed()
 			}
 		}
 		list = append(list, p)
@@ -104,7 +104,7 @@ func (b *Bridge) PortStats(no openflow.PortNo) []openflow.PortStats {
 
 func portStats(i *iface, counters map[odp.Port]datapath.PortStats, now time.Time) openflow.PortStats {
 	s := i.stats(counters)
-	age := now.Sub(i.created)
+	age := now.Sub(i.created).Truncate(time.Millisecond)
 	return openflow.PortStats{
 		Port: i.ofport, RxPackets: s.RxPackets, TxPackets: s.TxPackets, RxBytes: s.RxBytes, TxBytes: s.TxBytes,
 		RxDropped: s.RxDropped, TxDropped: s.TxDropped, RxErrors: s.RxErrors, TxErrors: s.TxErrors,

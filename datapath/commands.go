@@ -33,9 +33,15 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 			switch {
 			case strings.HasPrefix(a, "filter="):
 				return "", fmt.Errorf("dump-flows: filter= is not supported by this datapath")
-			case a == "type=all" || a == "type=ovs" || strings.HasPrefix(a, "pmd="):
+			case strings.HasPrefix(a, "pmd="):
 			case strings.HasPrefix(a, "type="):
-				return "", nil // no flow is offloaded
+				switch typ := a[len("type="):]; typ {
+				case "all", "ovs", "non-offloaded", "non-dpdk":
+				case "tc", "dpdk", "offloaded", "partially-offloaded":
+					return "", nil // no flow is offloaded
+				default:
+					return "", fmt.Errorf("Failed to parse type (%s) (Invalid argument)", typ) //nolint:staticcheck // OVS's words
+				}
 			default:
 				if err := e.checkDP(a); err != nil {
 					return "", err
@@ -75,6 +81,11 @@ func (e *Engine) checkDP(name string) error {
 	return fmt.Errorf("opening datapath %s failed (No such device): the datapath is %s", name, e.dpName())
 }
 
+// unrecognized is the error of an option that a command does not have, in OVS's words.
+func unrecognized(option string) error {
+	return fmt.Errorf("Unrecognized option %s", option) //nolint:staticcheck // OVS's words
+}
+
 // cutOptions takes the words that start with a dash off.
 func cutOptions(args []string) (options, rest []string) {
 	for _, a := range args {
@@ -89,6 +100,15 @@ func cutOptions(args []string) (options, rest []string) {
 
 func (e *Engine) dpctlShow(args []string) (string, error) {
 	options, dps := cutOptions(args)
+	statistics := false
+	for _, o := range options {
+		switch o {
+		case "-s", "--statistics":
+			statistics = true
+		default:
+			return "", unrecognized(o)
+		}
+	}
 	for _, d := range dps {
 		if err := e.checkDP(d); err != nil {
 			return "", err
@@ -122,7 +142,7 @@ func (e *Engine) dpctlShow(args []string) (string, error) {
 			fmt.Fprintf(&s, " (%s)", p.Type)
 		}
 		s.WriteByte('\n')
-		if slices.Contains(options, "-s") || slices.Contains(options, "--statistics") {
+		if statistics {
 			fmt.Fprintf(&s, "    RX packets:%d errors:? dropped:%d overruns:? frame:?\n", p.Stats.RxPackets, p.Stats.RxDropped)
 			fmt.Fprintf(&s, "    TX packets:%d errors:? dropped:%d aborted:? carrier:?\n", p.Stats.TxPackets, p.Stats.TxDropped)
 			s.WriteString("    collisions:?\n")
@@ -168,7 +188,7 @@ func (e *Engine) DumpFlows(options []string, name func(odp.Port) string, want fu
 		case "--no-names":
 			names = false
 		default:
-			return "", fmt.Errorf("dump-flows: unknown option %q: -m, --names, --no-names", o)
+			return "", unrecognized(o)
 		}
 	}
 	if verbose && !slices.Contains(options, "--no-names") {

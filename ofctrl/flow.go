@@ -49,7 +49,7 @@ func (s *Switch) ApplyFlowMod(m *openflow.FlowMod) error {
 // flowStats describes a rule.
 func flowStats(r *table.Rule, now time.Time) openflow.FlowStats {
 	st := r.Stats()
-	age := now.Sub(r.Created)
+	age := now.Sub(r.Created).Truncate(time.Millisecond) // OVS's resolution, which tools show
 	return openflow.FlowStats{
 		Table: r.Table, Match: r.Match(), Priority: uint16(r.Priority), Cookie: r.Cookie,
 		DurationSec: seconds(age), DurationNsec: nanoseconds(age),

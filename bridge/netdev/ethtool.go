@@ -30,6 +30,22 @@ const (
 	FeaturePauseAsym
 )
 
+// MaxSpeed is the highest rate among features in kbit/s, OpenFlow's unit; 0 when there is none.
+func (f PortFeatures) MaxSpeed() uint32 {
+	for _, r := range []struct {
+		bits PortFeatures
+		kbps uint32
+	}{
+		{Feature1TFD, 1_000_000_000}, {Feature100GFD, 100_000_000}, {Feature40GFD, 40_000_000}, {Feature10GFD, 10_000_000},
+		{Feature1GHD | Feature1GFD, 1_000_000}, {Feature100MHD | Feature100MFD, 100_000}, {Feature10MHD | Feature10MFD, 10_000},
+	} {
+		if f&r.bits != 0 {
+			return r.kbps
+		}
+	}
+	return 0
+}
+
 // linkModeFeatures are the features that ethtool's link modes (ETHTOOL_LINK_MODE_*_BIT, by
 // number) stand for; modes of a rate that OpenFlow has no bit for are FeatureOther.
 var linkModeFeatures = [...]PortFeatures{

@@ -189,6 +189,7 @@ func withPush(what string, push bool, v uint16) string {
 var reasonNames = map[PacketInReason]string{
 	ReasonNoMatch: "no_match", ReasonAction: "action", ReasonInvalidTTL: "invalid_ttl",
 	ReasonActionSet: "action_set", ReasonGroup: "group", ReasonPacketOut: "packet_out",
+	6: "", 7: "", // OVS's own for table misses, explicit and implicit, which have no name
 }
 
 // String is the reason's name in OpenFlow text.

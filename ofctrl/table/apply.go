@@ -43,7 +43,7 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	}
 	m := fm.Match
 	m.Normalize()
-	if !m.Mask.IsZero(flow.RecircID) || !m.Mask.IsZero(flow.DPHash) {
+	if m.Key.Get(flow.RecircID) != 0 || !m.Mask.IsZero(flow.DPHash) { // recirc_id=0 is every packet before recirculation
 		return fmt.Errorf("flow mod: recirc_id and dp_hash are the switch's own: %w", openflow.BadPermission)
 	}
 	old := c.find(&m, int(fm.Priority))
