@@ -122,8 +122,9 @@ func (k *Key) sameField(id flow.FieldID) bool {
 	return a == b
 }
 
-// commitHeader appends a Set of the fields that differ. Its mask is that of the megaflow: bits
-// that are exact can as well be written, and a field that is all exact needs no mask.
+// commitHeader appends a Set of the fields that differ. Its mask has the bits that translation wrote, in
+// the key as it is now or as it was committed: the same for every packet of the megaflow. (What look-ups
+// read is exact too, but which bits a look-up needs to read may differ from packet to packet.)
 func (k *Key) commitHeader(out []odp.Action, fields []flow.FieldID) []odp.Action {
 	if k.same(fields) {
 		return out
@@ -133,12 +134,15 @@ func (k *Key) commitHeader(out []odp.Action, fields []flow.FieldID) []odp.Action
 		if k.sameField(id) {
 			continue
 		}
-		f := odp.FieldSet{Field: id, Value: k.now.key.GetBytes(id, nil)}
-		if !k.wc.IsExact(id) {
-			f.Mask = k.wc.GetBytes(id, nil)
-			for i := range f.Value {
-				f.Value[i] &= f.Mask[i]
-			}
+		f := odp.FieldSet{Field: id, Value: k.now.key.GetBytes(id, nil), Mask: k.now.written.GetBytes(id, nil)}
+		before := k.base.written.GetBytes(id, nil)
+		for i := range f.Mask {
+			f.Mask[i] |= before[i]
+			f.Value[i] &= f.Mask[i]
+		}
+		k.base.written.SetBytes(id, f.Mask)
+		if k.base.written.IsExact(id) {
+			f.Mask = nil
 		}
 		set = append(set, f)
 		k.base.key.SetBytes(id, k.now.key.GetBytes(id, nil))
