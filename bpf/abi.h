@@ -6,7 +6,7 @@
 #include "kernel.h"
 #include "flow_key.h"
 
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 
 #define PORT_NONE 0xffffffffu
 #define IFNAMSIZ 16
@@ -23,6 +23,10 @@ struct port {
 	__u32 upcall_burst; /* packets */
 	char name[IFNAMSIZ];
 	char type[IFNAMSIZ];
+	__u8 peer_mac[6]; /* of a veth's other end in another namespace */
+	__u16 pad;
+	__u32 peer_len; /* longest frame that it takes; 0: there is none */
+	__u32 pad2;
 };
 
 /* Entry of the table from ifindex to port: open addressing, PORT_PROBES places from ifindex on. */

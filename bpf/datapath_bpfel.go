@@ -236,6 +236,10 @@ type DatapathPort struct {
 	UpcallBurst uint32
 	Name        [16]int8
 	Type        [16]int8
+	PeerMac     [6]uint8
+	Pad         uint16
+	PeerLen     uint32
+	Pad2        uint32
 }
 
 type DatapathPortIndex struct {

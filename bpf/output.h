@@ -14,6 +14,27 @@ static __always_inline void count_tx(__u32 port, __u32 len)
 	}
 }
 
+/* Whether the packet may go to the other end of a veth at once. The kernel then skips what a
+ * device does on receipt: it takes the frame for the host whatever its address is, believes
+ * skb->protocol, looks at no length, and leaves the mark on. It can only be done at ingress. */
+static __always_inline int peer_takes(struct __sk_buff *skb, const union ctx *c, const struct port *p)
+{
+	void *data = (void *)(long)skb->data;
+	const __u16 *eth = data;
+	__u16 proto;
+
+	if (!p->peer_len || c->s.sender || skb->vlan_present)
+		return 0;
+	if (data + 14 > (void *)(long)skb->data_end)
+		return 0;
+	proto = skb->protocol;
+	if (eth[6] != proto || (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6)))
+		return 0;
+	if (*(const __u32 *)eth != *(const __u32 *)p->peer_mac || eth[2] != *(const __u16 *)(p->peer_mac + 4))
+		return 0;
+	return skb->len <= p->peer_len || skb->gso_size;
+}
+
 /* The packet itself leaves; nothing can be done with it afterwards. To an internal port it
  * goes as received by that device: the kernel takes the packet type from the destination
  * address anew. */
@@ -25,6 +46,10 @@ static __always_inline int output_last(struct __sk_buff *skb, union ctx *c, __u3
 		return drop(c, DROP_OUTPUT_PORT);
 	count_tx(port, frame_len(skb));
 	c->s.out_port = port;
+	if (peer_takes(skb, c, p)) {
+		skb->mark = 0; /* as a packet's that changes its namespace */
+		return bpf_redirect_peer(p->ifindex, 0);
+	}
 	return bpf_redirect(p->ifindex, p->kind == PORT_INTERNAL ? BPF_F_INGRESS : 0);
 }
 

@@ -25,6 +25,7 @@ import (
 const (
 	statsInterval       = 5 * time.Second
 	maintenanceInterval = time.Second
+	peerTicks           = 3 // maintenances between two looks at the peers of veths
 )
 
 // Database is where the configuration comes from and the status goes to; *ovsdb.Client is one.
@@ -152,7 +153,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		wg.Wait()
 	}()
 	stats, maintenance := a.o.Clock.After(statsInterval), a.o.Clock.After(maintenanceInterval)
-	for {
+	for ticks := 0; ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -184,8 +185,15 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.report(false)
 		case <-maintenance:
 			maintenance = a.o.Clock.After(maintenanceInterval)
+			ticks++
 			for _, b := range a.bridges {
 				b.macs.Run()
+				if ticks%peerTicks == 0 {
+					// Nothing tells of changes in other namespaces.
+					for _, i := range b.ifaces {
+						i.findPeer()
+					}
+				}
 			}
 		}
 	}
@@ -267,6 +275,7 @@ func (a *Agent) deviceEvent(e netdev.Event) bool {
 		}
 		again := e.Info.MTU != i.info.MTU || e.Info.MAC != i.info.MAC
 		i.info = e.Info
+		i.findPeer()
 		return again
 	}
 }

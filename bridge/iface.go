@@ -28,7 +28,9 @@ type iface struct {
 	ofport openflow.PortNo
 	odp    odp.Port
 	// gone: the device has vanished; the port keeps its numbers until it comes back.
-	gone    bool
+	gone bool
+	// direct: packets go to a peer in another namespace past the device, whose counters miss them.
+	direct  bool
 	err     error // why the interface does not work; shown in Interface.error
 	config  uint32
 	created time.Time
@@ -101,6 +103,7 @@ func (i *iface) open() error {
 	}
 	a.count("dpif_port_add", 1)
 	i.odp, i.info, i.gone = no, info, false
+	i.findPeer()
 	if !i.number() {
 		i.releaseDatapath()
 		i.abandonDevice()
@@ -116,6 +119,26 @@ func (i *iface) portSpec(info netdev.Info, want odp.Port) datapath.PortSpec {
 		kind = datapath.PortInternal
 	}
 	return datapath.PortSpec{Name: i.name, Kind: kind, Ifindex: info.Ifindex, Type: i.shownType(), Number: want}
+}
+
+// findPeer tells the datapath whom it can give the interface's packets to without passing through the
+// device: the other end of a veth in another namespace, as long as both ends are up.
+func (i *iface) findPeer() {
+	a := i.bridge.agent
+	dp, ok := a.o.Datapath.(datapath.PortPeerer)
+	if !ok || i.odp == odp.PortNone || i.typ != netdev.System {
+		return
+	}
+	var peer *datapath.Peer
+	if i.info.Up && i.info.Peer.Ifindex != 0 && i.info.Peer.Netns >= 0 {
+		if p, err := a.o.Devices.PeerOf(i.info); err == nil && p.Up {
+			peer = &datapath.Peer{MAC: p.MAC, MTU: p.MTU}
+		}
+	}
+	i.direct = i.direct || peer != nil
+	if err := dp.PortPeer(i.odp, peer); err != nil {
+		i.bridge.log.Warnf("interface %s: %v", i.name, err)
+	}
 }
 
 // shownType is the type in dumps: of a device, its own word for it.

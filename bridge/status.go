@@ -150,7 +150,7 @@ func (a *Agent) datapathCounters() map[odp.Port]datapath.PortStats {
 }
 
 // stats are an interface's packets and bytes. What programs redirect into and out of a tap its own
-// counters do not see: those are the datapath's.
+// counters do not see, nor what they give to the peer of a veth: those are the datapath's.
 func (i *iface) stats(counters map[odp.Port]datapath.PortStats) netdev.Stats {
 	var s netdev.Stats
 	if i.dev != nil {
@@ -161,6 +161,8 @@ func (i *iface) stats(counters map[odp.Port]datapath.PortStats) netdev.Stats {
 	if dp, ok := counters[i.odp]; ok && (i.typ == netdev.Internal || i.typ == netdev.Tap || i.dev == nil) {
 		s.RxPackets, s.RxBytes, s.TxPackets, s.TxBytes = dp.RxPackets, dp.RxBytes, dp.TxPackets, dp.TxBytes
 		s.RxDropped, s.TxDropped = dp.RxDropped, dp.TxDropped
+	} else if ok && i.direct {
+		s.TxPackets, s.TxBytes = dp.TxPackets, dp.TxBytes
 	}
 	return s
 }

@@ -39,6 +39,19 @@ type PortSpec struct {
 	Number  odp.Port // wanted number; PortNone: any
 }
 
+// Peer is the other end of a veth, in another network namespace.
+type Peer struct {
+	MAC [6]byte
+	MTU int
+}
+
+// PortPeerer is a Datapath that can give packets to a port's peer without passing through the
+// port's device.
+type PortPeerer interface {
+	// PortPeer says what peer a port has, nil for none. It must follow every change.
+	PortPeer(odp.Port, *Peer) error
+}
+
 // PortInfo is a port that exists.
 type PortInfo struct {
 	PortSpec

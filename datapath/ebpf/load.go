@@ -16,7 +16,7 @@ import (
 )
 
 // layoutVersion changes with the meaning of what is pinned (bpf/abi.h LAYOUT_VERSION).
-const layoutVersion = 1
+const layoutVersion = 2
 
 const laneBlocks = maxBlocks * maxLanes // action blocks of the injector, at the end
 

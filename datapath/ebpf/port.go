@@ -7,12 +7,14 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 
 	"github.com/ovs-bpf/ovs-bpf/bpf"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 )
 
 const portProbes = 8 // PORT_PROBES of bpf/abi.h
@@ -111,6 +113,7 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 		return 0, err
 	}
 	m := &d.portMem.at[n]
+	m.PeerLen = 0
 	m.Kind = uint32(spec.Kind)
 	m.UpcallRate = d.perJiffy(d.opts.UpcallRate)
 	m.UpcallBurst = uint32(d.opts.UpcallBurst)
@@ -185,6 +188,34 @@ func (d *Datapath) portDel(n odp.Port) error {
 	delete(d.ports, n)
 	if err := p.hook.detach(); err != nil {
 		return fmt.Errorf("port %s: %w", p.spec.Name, err)
+	}
+	return nil
+}
+
+// PortPeer implements datapath.PortPeerer. What goes to a port with a peer as the last of its actions and to
+// the peer's own address is given to the peer at once: the device's own counters miss it.
+func (d *Datapath) PortPeer(n odp.Port, peer *datapath.Peer) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return errClosed
+	case d.ports[n] == nil:
+		return fmt.Errorf("peer of port %d: %w", n, datapath.ErrNoSuchPort)
+	}
+	m := &d.portMem.at[n]
+	length := uint32(0)
+	if peer != nil && d.ports[n].spec.Kind == datapath.PortNetdev && peer.MAC[0]&1 == 0 {
+		length = uint32(peer.MTU) + packet.EthLen
+	}
+	if length == m.PeerLen && (length == 0 || m.PeerMac == peer.MAC) {
+		return nil
+	}
+	// The programs must not see an address that is half old.
+	atomic.StoreUint32(&m.PeerLen, 0)
+	if length != 0 {
+		m.PeerMac = peer.MAC
+		atomic.StoreUint32(&m.PeerLen, length)
 	}
 	return nil
 }
@@ -356,10 +387,16 @@ func (d *Datapath) adoptForeign() {
 		if err != nil {
 			continue
 		}
-		var rec bpf.DatapathPort
-		if m.ValueSize() == uint32(len(rec.Name)+len(rec.Type)+16) {
+		// Records have only grown since the first layout.
+		if size := m.ValueSize(); size >= uint32(unsafe.Offsetof(bpf.DatapathPort{}.PeerMac)) {
 			for n := range min(m.MaxEntries(), uint32(len(d.portMem.at))) {
-				if m.Lookup(n, &rec) != nil || rec.Ifindex == 0 {
+				raw, err := m.LookupBytes(n)
+				if err != nil || len(raw) < int(size) {
+					continue
+				}
+				var rec bpf.DatapathPort
+				copy(unsafe.Slice((*byte)(unsafe.Pointer(&rec)), unsafe.Offsetof(rec.PeerMac)), raw)
+				if rec.Ifindex == 0 {
 					continue
 				}
 				at, err := d.indexPlace(rec.Ifindex)
