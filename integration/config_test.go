@@ -181,14 +181,32 @@ func TestManyPorts(t *testing.T) {
 	if got := strings.Count(e.Appctl("dpif/show"), "(internal)"); got != 1 {
 		t.Errorf("dpif/show has %d internal ports after deletion, want LOCAL alone", got)
 	}
-	fds := countFDs(t, e)
-	for i := range 25 {
-		a := fmt.Sprintf("j%d", i)
-		e.Vsctl("add-port", "br0", a, "--", "set", "interface", a, "type=internal")
-		e.Vsctl("del-port", "br0", a)
+}
+
+// TestCyclesLeakNothing adds and deletes an internal port 500 times.
+func TestCyclesLeakNothing(t *testing.T) {
+	t.Parallel()
+	e := testenv.New(t)
+	e.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=bpf")
+	cycle := func(i int) {
+		name := fmt.Sprintf("j%d", i)
+		e.Vsctl("add-port", "br0", name, "--", "set", "interface", name, "type=internal")
+		e.Vsctl("del-port", "br0", name)
+	}
+	cycle(0)
+	fds, links := countFDs(t, e), len(e.Links(e.NS))
+	pins := e.Run("sh", "-c", "find "+e.Dir+"/bpffs /sys/fs/bpf -type f 2>/dev/null | wc -l")
+	for i := range 500 {
+		cycle(i)
 	}
 	if now := countFDs(t, e); now > fds+5 {
-		t.Errorf("file descriptors: %d before 25 cycles, %d after", fds, now)
+		t.Errorf("file descriptors: %d before 500 cycles, %d after", fds, now)
+	}
+	if now := len(e.Links(e.NS)); now != links {
+		t.Errorf("devices: %d before, %d after", links, now)
+	}
+	if now := e.Run("sh", "-c", "find "+e.Dir+"/bpffs /sys/fs/bpf -type f 2>/dev/null | wc -l"); now != pins {
+		t.Errorf("pins: %s before, %s after", pins, now)
 	}
 }
 
