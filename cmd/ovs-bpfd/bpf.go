@@ -18,6 +18,9 @@ import (
 // openBPF opens the kernel's devices, and the eBPF datapath with its pins under a directory that belongs to this run
 // directory, so that instances live side by side.
 func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
+	if err := checkCapabilities(); err != nil {
+		return nil, err
+	}
 	instance := instanceName(o.Dirs.Run)
 	devices, err := netdev.NewLinux(instance)
 	if err != nil {
