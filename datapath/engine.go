@@ -61,6 +61,9 @@ type Engine struct {
 	limit int  // adaptive, at most cfg.FlowLimit
 	fixed bool // upcall/set-flow-limit was used
 
+	// adopting flows of an earlier run: until the first pass, which alone looks at it.
+	adopting bool
+
 	kick chan struct{}
 	// pass numbers revalidations; waiters of Revalidate look at it.
 	passMu   sync.Mutex
@@ -125,12 +128,7 @@ func NewEngine(o EngineOptions) (*Engine, error) {
 	}
 	e.passDone = sync.NewCond(&e.passMu)
 	e.results.New = func() any { return new(Result) }
-	err := e.dp.FlowDump(func(ref FlowRef, f *Flow, st FlowStats) bool {
-		g := &Flow{Match: f.Match, Actions: append([]odp.Action(nil), f.Actions...)}
-		id := e.id(&g.Match)
-		e.flows[id] = &megaflow{id: id, ref: ref, flow: g, key: flow.MakeCompact(&g.Match.Key, &g.Match.Key), seen: st, created: e.mono(), adopted: true}
-		return true
-	})
+	err := e.adopt()
 	return e, err
 }
 

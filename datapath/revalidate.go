@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
@@ -37,15 +38,11 @@ func (e *Engine) pass() {
 		e.count("upcall_flow_limit_kill", 1)
 	}
 	if !wait {
-		for len(all) > 0 {
-			n := min(batch, len(all))
-			e.mu.Lock()
-			for _, mf := range all[:n] {
-				e.revalidate(mf, idle, kill)
-			}
-			e.mu.Unlock()
-			all = all[n:]
+		if e.adopting {
+			e.adopting = false
+			e.batches(all, e.relearn)
 		}
+		e.batches(all, func(mf *megaflow) { e.revalidate(mf, idle, kill) })
 	}
 	e.adapt(time.Duration(e.mono() - start))
 
@@ -53,6 +50,17 @@ func (e *Engine) pass() {
 	e.finished = this
 	e.passMu.Unlock()
 	e.passDone.Broadcast()
+}
+
+// batches calls f for all, with mu held.
+func (e *Engine) batches(all []*megaflow, f func(*megaflow)) {
+	for part := range slices.Chunk(all, batch) {
+		e.mu.Lock()
+		for _, mf := range part {
+			f(mf)
+		}
+		e.mu.Unlock()
+	}
 }
 
 // revalidate looks at one megaflow. The caller holds mu.
@@ -72,7 +80,7 @@ func (e *Engine) revalidate(mf *megaflow, idle time.Duration, kill bool) {
 		e.remove(mf)
 		return
 	}
-	if !mf.adopted && !changed(mf.deps) {
+	if mf.adopted && mf.recirculated() || !mf.adopted && !changed(mf.deps) {
 		return
 	}
 	e.retranslate(mf, st, fresh)
@@ -95,7 +103,7 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 	res.Reset()
 	var key flow.Key
 	mf.key.Expand(&key)
-	e.tr.Translate(&Request{Key: &key, TCPFlags: st.TCPFlags, Learn: fresh}, res)
+	e.tr.Translate(&Request{Key: &key, TCPFlags: st.TCPFlags, Learn: fresh && !mf.adopted}, res)
 	m := flow.Match{Mask: res.Mask}
 	clearOpenFlowWords(&m)
 	if !mf.flow.Match.Mask.Covers(&m.Mask) {

@@ -53,10 +53,23 @@ func (d *linuxDevice) openTap() error {
 		if err := d.persist(1); err != nil {
 			return errors.Join(err, f.Close())
 		}
+		d.keepNeighbours()
 	}
 	d.drained = make(chan struct{})
 	go d.drain()
 	return nil
+}
+
+// keepNeighbours has the host keep the addresses of its neighbours behind a tap that has no carrier: between two runs
+// nobody has it open, and still the programs forward. Kernels before 5.16, and a /proc/sys that cannot be written,
+// forget them; then the host asks again when we are back.
+func (d *linuxDevice) keepNeighbours() {
+	_ = d.l.ns.do(func() error {
+		for _, name := range []string{"ipv4/conf/" + d.name + "/arp_evict_nocarrier", "ipv6/conf/" + d.name + "/ndisc_evict_nocarrier"} {
+			_ = os.WriteFile("/proc/sys/net/"+name, []byte("0"), 0)
+		}
+		return nil
+	})
 }
 
 // attachTap opens the tap called name in the thread's network namespace, and makes it if need

@@ -55,9 +55,7 @@ func (d *Datapath) FlowDel(ref datapath.FlowRef) (datapath.FlowStats, error) {
 	d.table.del(e)
 	st := datapath.FlowStats{}
 	d.table.sum(entry.slot, &st)
-	for _, s := range entry.old {
-		d.table.sum(s, &st)
-	}
+	d.table.sumOld(entry.old, &st)
 	d.kick()
 	return d.toMono(st), nil
 }

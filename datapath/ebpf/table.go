@@ -60,7 +60,15 @@ type entry struct {
 	slot    uint32
 	blocks  []uint32 // behind the first
 	actions []odp.Action
-	old     []uint32 // earlier slots that may still count
+	old     []replaced
+}
+
+// replaced is an earlier slot of a flow. The slot in its place has what it had counted, from the moment
+// on that it is found: whoever adopts the tables knows nothing of replaced slots. What programs that
+// still run it count afterwards comes when it is reclaimed.
+type replaced struct {
+	slot  uint32
+	taken datapath.FlowStats
 }
 
 // retirement is something out of the programs' reach after the next grace period.
@@ -283,11 +291,12 @@ func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
 		e := t.bySlot[was] - 1
 		en := &t.entries[e]
 		old := bucket.Entry[way]
+		taken := t.inherit(slot, was, datapath.FlowStats{})
 		atomic.StoreUint32(&s.Sub, uint32(id)+1)
 		atomic.StoreUint64(&bucket.Entry[way], uint64(slot)<<32|old&0xffffffff)
 		atomic.StoreUint32(&t.slots.at[was].Sub, 0)
 		t.retired = append(t.retired, retirement{slot: was, blocks: en.blocks, entry: e, gen: en.gen, sub: -1})
-		en.old = append(en.old, was)
+		en.old = append(en.old, replaced{was, taken})
 		t.bySlot[was] = 0
 		t.take(len(blocks))
 		en.slot, en.blocks, en.actions = slot, blocks, slices.Clone(f.Actions)
@@ -348,9 +357,30 @@ func (t *table) sum(slot uint32, st *datapath.FlowStats) {
 func (t *table) flowStats(e uint32) (st datapath.FlowStats) {
 	en := &t.entries[e]
 	t.sum(en.slot, &st)
-	for _, s := range en.old {
-		t.sum(s, &st)
+	t.sumOld(en.old, &st)
+	return st
+}
+
+// sumOld adds what replaced slots have counted since they were.
+func (t *table) sumOld(old []replaced, st *datapath.FlowStats) {
+	for _, r := range old {
+		t.sum(r.slot, st)
+		st.Packets -= r.taken.Packets
+		st.Bytes -= r.taken.Bytes
 	}
+}
+
+// inherit adds to a slot what another has counted besides what was taken of it before, and returns all that is
+// taken now.
+func (t *table) inherit(slot, from uint32, taken datapath.FlowStats) datapath.FlowStats {
+	var st datapath.FlowStats
+	t.sum(from, &st)
+	// Our column: no CPU writes it.
+	c := &t.stats.at[int(slot)*t.stride+t.stride-1]
+	c.Packets += st.Packets - taken.Packets
+	c.Bytes += st.Bytes - taken.Bytes
+	c.Used = max(c.Used, uint64(st.Used))
+	c.TcpFlags |= uint64(st.TCPFlags)
 	return st
 }
 
@@ -362,15 +392,12 @@ func (t *table) reclaim(rs []retirement) {
 			continue
 		}
 		if en := &t.entries[r.entry]; en.live && en.gen == r.gen {
-			var st datapath.FlowStats
-			t.sum(r.slot, &st)
-			// Our column: no CPU writes it.
-			c := &t.stats.at[int(en.slot)*t.stride+t.stride-1]
-			c.Packets += st.Packets
-			c.Bytes += st.Bytes
-			c.Used = max(c.Used, uint64(st.Used))
-			c.TcpFlags |= uint64(st.TCPFlags)
-			en.old = slices.DeleteFunc(en.old, func(s uint32) bool { return s == r.slot })
+			for _, o := range en.old {
+				if o.slot == r.slot {
+					t.inherit(en.slot, o.slot, o.taken)
+				}
+			}
+			en.old = slices.DeleteFunc(en.old, func(o replaced) bool { return o.slot == r.slot })
 		}
 		clear(t.stats.at[int(r.slot)*t.stride : int(r.slot+1)*t.stride])
 		t.freeSlots = append(t.freeSlots, r.slot)

@@ -40,6 +40,13 @@ func newIDs[K comparable, V any](c clock.Clock, limit int) *ids[K, V] {
 	return &ids[K, V]{clock: c, max: limit, byKey: map[K][]*named[K, V]{}, byID: map[uint32]*named[K, V]{}}
 }
 
+// skip has new names begin after n.
+func (t *ids[K, V]) skip(n uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next = max(t.next, n)
+}
+
 // get finds or names a state and takes a reference to it; nil when there are too many.
 func (t *ids[K, V]) get(key K, v V, same func(a, b V) bool) *named[K, V] {
 	t.mu.Lock()

@@ -55,6 +55,12 @@ func New(o Options) *Translator {
 	return t
 }
 
+// SkipNames has new recirculation IDs and cookies begin after those of an earlier run, which megaflows may still have.
+func (t *Translator) SkipNames(recirc, cookie uint32) {
+	t.frozen.skip(recirc)
+	t.cookies.skip(cookie)
+}
+
 // Translate implements datapath.Translator.
 func (t *Translator) Translate(req *datapath.Request, res *datapath.Result) { t.Trace(req, res, nil) }
 

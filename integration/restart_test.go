@@ -1,0 +1,206 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/integration/testenv"
+)
+
+// TestRestartWithoutLoss ends the agent in every way, most often by SIGKILL, while a flood ping between two hosts,
+// one from the host's own br0, and a TCP stream go on: nothing of them may be lost, and nothing may change.
+func TestRestartWithoutLoss(t *testing.T) {
+	e := testenv.Prepare(t)
+	e.ExternalDatabase()
+	e.Start()
+	a, b := e.AddHost("10.1.1.1/24"), e.AddHost("10.1.1.2/24")
+	addBridge(e, a, b)
+	e.Vsctl("add-port", "br0", "in0", "--", "set", "interface", "in0", "type=internal")
+	e.In(e.NS, "ip", "addr", "add", "10.1.1.3/24", "dev", "br0")
+	e.In(e.NS, "ip", "link", "set", "br0", "up")
+	a.Reach("10.1.1.2")
+	b.Reach("10.1.1.3")
+
+	b.Background("iperf3", "-s")
+	e.Eventually("iperf3 listens", func() error {
+		if !strings.Contains(b.Run("ss", "-Hltn"), ":5201") {
+			return errors.New("no listener")
+		}
+		return nil
+	})
+	stream := startStream(e, a, "10.1.1.2")
+	pings := map[string]func() string{
+		"a to b":   e.Background(a.NS, "ping", "-n", "-i", "0.005", "10.1.1.2"),
+		"br0 to b": e.Background(e.NS, "ping", "-n", "-i", "0.005", "10.1.1.2"),
+	}
+	e.Eventually("the flows are established", func() error {
+		if n := len(megaflows(e)); n < 6 {
+			return fmt.Errorf("%d megaflows", n)
+		}
+		return nil
+	})
+	upgrade := filepath.Join(t.TempDir(), "ovs-bpfd")
+	copyFile(t, filepath.Join(testenv.Bin(t), "ovs-bpfd"), upgrade)
+
+	before := identity(e, "br0", "in0", a.Port, b.Port)
+	start := time.Now()
+	var down time.Duration
+	for i := range restarts {
+		flows := megaflows(e)
+		dead := time.Now()
+		switch {
+		case i%10 == 3:
+			e.Appctl("exit")
+			e.Wait()
+		case i%10 == 5:
+			e.Signal(syscall.SIGTERM)
+		case i%10 == 7: // another binary takes over
+			e.Kill()
+			e.Program = upgrade
+		default:
+			e.Kill()
+		}
+		e.Start()
+		down += time.Since(dead)
+		for match, was := range megaflows(e) {
+			if old, ok := flows[match]; ok && was < old {
+				t.Errorf("restart %d: megaflow %s had %d packets, has %d", i, match, old, was)
+			}
+			delete(flows, match)
+		}
+		for match, n := range flows {
+			if !strings.Contains(match, "eth_type(0x0806)") && !strings.Contains(match, "ipv6") { // those end by themselves
+				t.Errorf("restart %d: megaflow %s with %d packets is gone", i, match, n)
+			}
+		}
+		if now := identity(e, "br0", "in0", a.Port, b.Port); now != before {
+			t.Errorf("restart %d: before:\n%s\nnow:\n%s", i, before, now)
+		}
+	}
+	t.Logf("%d restarts in %v; start to answering %v on average", restarts, time.Since(start).Round(time.Second), (down / restarts).Round(time.Millisecond))
+	for name, end := range pings {
+		sent, lost := lostPings(t, end())
+		t.Logf("ping %s: %d lost of %d", name, lost, sent)
+		if lost != 0 || sent < 100*restarts/10 {
+			t.Errorf("ping %s: lost %d of %d", name, lost, sent)
+		}
+	}
+	stream(t)
+}
+
+// restarts are the cycles of TestRestartWithoutLoss (issue 2 asks for 20 by SIGKILL).
+const restarts = 26
+
+// startStream runs a TCP stream from a to addr, whose server is there already. The function that it returns ends it,
+// and wants that it went on without anything being sent again.
+func startStream(e *testenv.Env, a *testenv.Host, addr string) func(*testing.T) {
+	end := a.Background("iperf3", "-c", addr, "-t", "600", "-b", "100M", "-i", "0")
+	was := tcpCounters(a)
+	return func(t *testing.T) {
+		now := tcpCounters(a)
+		out := end()
+		segs, again := now["OutSegs"]-was["OutSegs"], now["RetransSegs"]-was["RetransSegs"]
+		t.Logf("stream: %d of %d segments sent again", again, segs)
+		if again != 0 || segs < 1000 {
+			t.Errorf("stream: %d of %d segments sent again\n%s", again, segs, out)
+		}
+	}
+}
+
+// tcpCounters are the host's counters of RFC 4022.
+func tcpCounters(h *testenv.Host) map[string]int {
+	m := map[string]int{}
+	var names []string
+	for line := range strings.Lines(h.Run("cat", "/proc/net/snmp")) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 0 || f[0] != "Tcp:":
+		case names == nil:
+			names = f
+		default:
+			for i, v := range f[1:] {
+				m[names[i+1]], _ = strconv.Atoi(v)
+			}
+		}
+	}
+	return m
+}
+
+var (
+	seqPattern   = regexp.MustCompile(`icmp_seq=(\d+) ttl`)
+	statsPattern = regexp.MustCompile(`, packets:(\d+), .*`)
+	ufidPattern  = regexp.MustCompile(`^ufid:[0-9a-f-]+, `)
+)
+
+// lostPings says how many echo requests up to the last that was answered were sent, and had no answer.
+func lostPings(t *testing.T, out string) (sent, lost int) {
+	t.Helper()
+	seen := map[int]bool{}
+	for _, m := range seqPattern.FindAllStringSubmatch(out, -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The number has 16 bits on the wire.
+		for n < sent-1<<15 {
+			n += 1 << 16
+		}
+		seen[n], sent = true, max(sent, n)
+	}
+	for n := 1; n <= sent; n++ {
+		if from := n; !seen[n] {
+			for n++; !seen[n]; n++ {
+			}
+			t.Logf("no answer to %d..%d", from, n-1)
+		}
+	}
+	return sent, sent - len(seen)
+}
+
+// megaflows are the packets of each installed flow, by its match.
+func megaflows(e *testenv.Env) map[string]int {
+	m := map[string]int{}
+	for line := range strings.Lines(e.Appctl("dpctl/dump-flows", "-m")) {
+		stats := statsPattern.FindStringSubmatch(line)
+		if stats == nil {
+			continue
+		}
+		n, _ := strconv.Atoi(stats[1])
+		m[ufidPattern.ReplaceAllString(statsPattern.ReplaceAllString(strings.TrimSpace(line), ""), "")] = n
+	}
+	return m
+}
+
+// identity is what must be the same after a restart: numbers, devices, addresses and the datapath ID.
+func identity(e *testenv.Env, ports ...string) string {
+	var s strings.Builder
+	links := e.Links(e.NS)
+	fmt.Fprintln(&s, "datapath_id", e.Vsctl("get", "bridge", "br0", "datapath_id"))
+	for _, p := range ports {
+		l := links[p]
+		fmt.Fprintln(&s, p, "ofport", e.Vsctl("get", "interface", p, "ofport"), "ifindex", l.Index, "address", l.Address)
+	}
+	for _, p := range regexp.MustCompile(`(?m)^ +(\S+) (\d+)/(\d+):`).FindAllString(e.Appctl("dpif/show"), -1) {
+		fmt.Fprintln(&s, strings.TrimSpace(p))
+	}
+	return s.String()
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
