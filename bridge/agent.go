@@ -118,6 +118,7 @@ func New(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("adopt the flows of datapath %s: %w", o.Datapath.Name(), err)
 	}
+	a.translator.SkipNames(a.engine.AdoptedNames())
 	return a, nil
 }
 
