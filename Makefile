@@ -1,4 +1,4 @@
-# ovs-bpf. The targets for people: build, demo, test, lint, install. All but install work in a fresh clone.
+# ovs-bpf. The targets for people: build, demo, test, bench, lint, install. All but install work in a fresh clone.
 
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
@@ -7,11 +7,13 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= /etc
 GO         ?= go
 BENCH      ?= .
+BENCHFLAGS ?=
+COUNT      ?= 5
 
 # Packages without the tests that need stock tools, namespaces and traffic.
 UNIT = $$($(GO) list ./... | grep -v '/integration\(/\|$$\)')
 
-.PHONY: all build demo test unit integration bench generate check-generated lint setup install clean
+.PHONY: all build demo test unit integration bench microbench generate check-generated lint setup install clean
 
 all: build
 
@@ -34,7 +36,14 @@ unit:
 integration:
 	$(GO) test -count=1 -timeout 30m ./integration/...
 
-bench:
+# Ratios to other forwarders (BENCHFLAGS="-rounds 3": fewer rounds; -list tells more), every value in
+# bin/bench.jsonl; then nanoseconds per packet of the programs. See docs/performance.md.
+bench: setup build
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./integration/bench
+	bin/bench -json bin/bench.jsonl $(BENCHFLAGS)
+	$(GO) test -run '^$$' -bench '^BenchmarkPacket$$' -benchtime 1x -count $(COUNT) ./datapath/ebpf
+
+microbench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
 
 # The key's header first: the programs include it.
