@@ -21,6 +21,7 @@ type linuxDevice struct {
 	tap     *os.File      // of Internal and Tap, else nil
 	own     bool          // the tap is ours to remove
 	drained chan struct{} // closed when the tap's reader has ended
+	claim   int           // socket that says that a system device is ours, -1: none
 
 	mu     sync.Mutex
 	closed bool
@@ -46,14 +47,41 @@ func (d *linuxDevice) openSystem(adopted bool) error {
 		return &OpenError{d.name, syscall.EINVAL, "not an Ethernet device"}
 	}
 	d.ifindex = i.Ifindex
+	if d.claim, err = d.l.claim(d.ifindex); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return &OpenError{d.name, syscall.EBUSY, "port of another instance"}
+		}
+		return err
+	}
 	d.unpromisc = adopted || !i.Promisc
 	if i.Promisc {
 		return nil
 	}
 	if err := d.l.rtnl.set(d.ifindex, unix.IFF_PROMISC, unix.IFF_PROMISC); err != nil {
+		unix.Close(d.claim)
+		d.claim = -1
 		return fmt.Errorf("set promiscuous mode: %w", err)
 	}
 	return nil
+}
+
+// claim makes a device this process's: two would both take its packets, and no error would tell. A name in the
+// abstract namespace of sockets is per network namespace, as ifindexes are, and ends with its process.
+func (l *Linux) claim(ifindex int) (fd int, err error) {
+	err = l.ns.do(func() error {
+		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("claim socket: %w", err)
+		}
+		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("@ovs-bpf/device/%d", ifindex)}); err != nil {
+			unix.Close(fd)
+			return fmt.Errorf("claim device: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return -1, err
+	}
+	return fd, nil
 }
 
 // get reads the device, by ifindex so that another one of the same name is not taken for it.
@@ -169,6 +197,9 @@ func (d *linuxDevice) shut() error {
 		return nil
 	}
 	d.closed = true
+	if d.claim >= 0 {
+		unix.Close(d.claim)
+	}
 	if d.tap == nil {
 		return nil
 	}

@@ -112,7 +112,7 @@ func (l *Linux) Open(spec OpenSpec) (Device, error) {
 		return fail(fmt.Errorf("already open: %w", syscall.EBUSY))
 	}
 
-	d := &linuxDevice{l: l, name: spec.Name, typ: spec.Type}
+	d := &linuxDevice{l: l, name: spec.Name, typ: spec.Type, claim: -1}
 	var err error
 	if spec.Type == System {
 		err = d.openSystem(spec.Adopted)
