@@ -61,6 +61,10 @@ func newScene(r *rand.Rand) *scene {
 		for i := range tagsIn(s.data) {
 			s.data[14+4*i] &^= 0x10
 		}
+		// As in OVS an ARP opcode above 255 is 0 in the key, and cannot be put back once changed.
+		if at := 12 + 4*tagsIn(s.data); len(s.data) > at+9 && s.data[at] == 0x08 && s.data[at+1] == 0x06 {
+			s.data[at+8] = 0
+		}
 		s.key = flow.Key{}
 		packet.Extract(s.data, &s.key)
 		// Three tags cannot be seen by OpenFlow.
