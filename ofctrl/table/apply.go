@@ -51,9 +51,9 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	if old != nil {
 		// The rule object stays, so that traffic still to be credited to it is not lost; the
 		// time of last use stays too, as in OVS.
+		t.changingRule(old)
 		if fm.Flags&openflow.FlagResetCounts != 0 {
-			old.packets.Store(0)
-			old.bytes.Store(0)
+			t.resetCounts(old)
 		}
 		old.Created = now
 		cookie := old.Cookie
@@ -72,9 +72,8 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	}
 	r := &Rule{Table: id, Priority: int(fm.Priority), Created: now}
 	r.used.Store(now.UnixNano())
-	c.insert(r, &m)
+	t.insert(r, &m)
 	t.set(r, fm, now)
-	c.touch()
 	return nil
 }
 
@@ -85,6 +84,11 @@ func (t *Tables) set(r *Rule, fm *openflow.FlowMod, now time.Time) {
 	r.Flags = fm.Flags & stateFlags
 	r.Actions = fm.Actions
 	r.Modified = now
+	t.noteTimeouts(r)
+}
+
+// noteTimeouts keeps the set of rules that have a timeout.
+func (t *Tables) noteTimeouts(r *Rule) {
 	if r.Idle != 0 || r.Hard != 0 {
 		t.expirable[r] = struct{}{}
 	} else {
@@ -105,13 +109,13 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 	}
 	now := t.clock.Now()
 	for _, r := range rules {
+		t.changingRule(r)
 		r.Actions = fm.Actions
 		if fm.NewCookie != openflow.KeepCookie && !fm.KeepCookies {
 			r.Cookie = fm.NewCookie
 		}
 		if fm.Flags&openflow.FlagResetCounts != 0 {
-			r.packets.Store(0)
-			r.bytes.Store(0)
+			t.resetCounts(r)
 		}
 		r.Modified = now
 		t.table[r.Table].touch()
@@ -148,11 +152,29 @@ func (t *Tables) writable(fm *openflow.FlowMod) ([]*Rule, error) {
 	return rules, nil
 }
 
+// insert adds a rule, of which the match is new in its table.
+func (t *Tables) insert(r *Rule, m *flow.Match) {
+	c := &t.table[r.Table]
+	t.changing(c)
+	c.insert(r, m)
+	c.touch()
+	t.onUndo(func() {
+		c.remove(r)
+		delete(t.expirable, r)
+	})
+}
+
 func (t *Tables) remove(r *Rule) {
 	c := &t.table[r.Table]
+	t.changing(c)
+	prev := r.prev
 	c.remove(r)
 	c.touch()
 	delete(t.expirable, r)
+	t.onUndo(func() {
+		c.restore(r, prev)
+		t.noteTimeouts(r)
+	})
 }
 
 func (t *Tables) removeAll(rules []*Rule, why openflow.FlowRemovedReason) []Removed {

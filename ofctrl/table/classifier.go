@@ -61,13 +61,30 @@ func (c *classifier) insert(r *Rule, m *flow.Match) {
 	s, h := c.subtable(&m.Mask)
 	if s == nil {
 		s = newSubtable(c, &m.Mask)
-		if c.byMask == nil {
-			c.byMask = make(map[uint64][]*subtable)
-		}
-		c.byMask[h] = append(c.byMask[h], s)
-		c.subs = append(c.subs, s)
+		c.addSubtable(s, h)
 	}
 	s.insert(r, &m.Key)
+	s.addPrefixes(c, r, 1)
+	c.rules++
+	c.order(s)
+}
+
+func (c *classifier) addSubtable(s *subtable, hash uint64) {
+	if c.byMask == nil {
+		c.byMask = make(map[uint64][]*subtable)
+	}
+	c.byMask[hash] = append(c.byMask[hash], s)
+	c.subs = append(c.subs, s)
+}
+
+// restore puts a removed rule back behind the one that was before it. The other rules of its
+// subtable are those of then.
+func (c *classifier) restore(r, prev *Rule) {
+	s := r.sub
+	if s.first == nil { // it went with its last rule
+		c.addSubtable(s, hashMask(c.seed, &s.mask))
+	}
+	s.link(r, prev)
 	s.addPrefixes(c, r, 1)
 	c.rules++
 	c.order(s)

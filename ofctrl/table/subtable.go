@@ -136,6 +136,11 @@ func (s *subtable) insert(r *Rule, key *flow.Key) {
 	for i, e := range s.entry {
 		r.word[i] = key[e.word] & e.mask
 	}
+	s.link(r, s.last)
+}
+
+// link puts a rule behind another one, nil: in front of all.
+func (s *subtable) link(r, prev *Rule) {
 	h := s.count(r, 1)
 	head := s.rule[h]
 	if head == nil || head.Priority < r.Priority {
@@ -149,12 +154,16 @@ func (s *subtable) insert(r *Rule, key *flow.Key) {
 		r.next = p.next
 		p.next = r
 	}
-	if r.prev = s.last; s.last != nil {
-		s.last.succ = r
+	if r.prev = prev; prev != nil {
+		r.succ, prev.succ = prev.succ, r
 	} else {
-		s.first = r
+		r.succ, s.first = s.first, r
 	}
-	s.last = r
+	if r.succ != nil {
+		r.succ.prev = r
+	} else {
+		s.last = r
+	}
 }
 
 func (s *subtable) remove(r *Rule) {

@@ -42,6 +42,7 @@ type Tables struct {
 	seed      uint64
 	table     [Count]classifier
 	expirable map[*Rule]struct{}
+	tx        *transaction // nil outside of Atomically
 }
 
 // New makes empty tables; but for the internal rules, see addInternalRules.
@@ -178,14 +179,14 @@ func (t *Tables) AddInternal(id uint8, priority int, match *flow.Match, actions 
 	now := t.clock.Now()
 	c := &t.table[id]
 	if r := c.find(match, priority); r != nil {
+		t.changingRule(r)
 		r.Actions, r.Modified = actions, now
 		c.touch()
 		return r
 	}
 	r := &Rule{Table: id, Priority: priority, Actions: actions, Created: now, Modified: now}
 	r.used.Store(now.UnixNano())
-	c.insert(r, match)
-	c.touch()
+	t.insert(r, match)
 	return r
 }
 
