@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge"
+	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/coverage"
 	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
 	"github.com/ovs-bpf/ovs-bpf/internal/unixctl"
@@ -71,34 +72,60 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 	}
 	defer db.Close()
 
-	// Nothing of the system is touched before the database's lock is ours.
-	locked := make(chan error, 1)
-	wg.Go(func() { locked <- db.WaitLocked(ctx) })
-	select {
-	case err := <-locked:
-		if err != nil {
+	w := &worker{o: o, process: p, log: log, ctl: ctl, clock: clk, db: db, count: counters.add, exit: exit}
+	for {
+		// Nothing of the system is touched before the database's lock is ours.
+		locked := make(chan error, 1)
+		wg.Go(func() { locked <- db.WaitLocked(ctx) })
+		select {
+		case err := <-locked:
+			if err != nil {
+				return err
+			}
+		case r := <-exit:
+			r.reply("", nil)
+			return nil
+		}
+		lost, err := w.serve(ctx)
+		if err != nil || !lost {
 			return err
 		}
-	case r := <-exit:
-		r.reply("", nil)
-		return nil
+		vswitchd.Errorf("another ovs-vswitchd process is running, disabling this process until it goes away")
 	}
-	base, err := openBase(ctx, o, clk)
+}
+
+// worker is what serving needs and what outlives the loss of the database's lock.
+type worker struct {
+	o       *daemon.Options
+	process *daemon.Process
+	log     *vlog.Log
+	ctl     *unixctl.Server
+	clock   clock.Clock
+	db      *ovsdb.Client
+	count   func(string, uint64)
+	exit    <-chan exitRequest
+	ready   sync.Once
+}
+
+// serve owns the datapath and the bridges until it is asked to exit, ctx ends, or another process takes the
+// database's lock (lost); what is pinned goes on forwarding then, for the other one to adopt.
+func (w *worker) serve(ctx context.Context) (lost bool, err error) {
+	vswitchd := w.log.Module("vswitchd")
+	base, err := openBase(ctx, w.o, w.clock)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer base.devices.Close()
 	dp := base.datapath
 	vswitchd.Infof("datapath %s@%s%s", dp.Type(), dp.Name(), base.where)
 
-	var ready sync.Once
 	agent, err := bridge.New(bridge.Options{
-		RunDir: o.Dirs.Run, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: db,
-		Clock: clk, Mono: base.mono, Log: log.Module, Count: counters.add,
-		AnyControllerPath: !o.SelfConfinement,
+		RunDir: w.o.Dirs.Run, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: w.db,
+		Clock: w.clock, Mono: base.mono, Log: w.log.Module, Count: w.count,
+		AnyControllerPath: !w.o.SelfConfinement,
 		Configured: func() {
-			ready.Do(func() {
-				if err := p.Ready(); err != nil {
+			w.ready.Do(func() {
+				if err := w.process.Ready(); err != nil {
 					vswitchd.Warnf("cannot tell that the daemon is ready: %v", err)
 				}
 			})
@@ -106,24 +133,28 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 	})
 	if err != nil {
 		dp.Close(false)
-		return err
+		return false, err
 	}
-	agent.RegisterCommands(ctl)
-	base.register(ctl, agent)
+	agent.RegisterCommands(w.ctl)
+	base.register(w.ctl, agent)
 	memory := &coverage.Memory{}
 	memory.Register(agent.Memory)
 	memory.Register(func(add func(string, uint64)) {
 		add("handlers", uint64(min(runtime.NumCPU(), 4)))
 		add("revalidators", 1)
 	})
-	memory.RegisterCommands(ctl)
+	memory.RegisterCommands(w.ctl)
 
 	finished := make(chan error, 1)
-	wg.Go(func() { finished <- agent.Run(ctx) })
+	go func() { finished <- agent.Run(ctx) }()
 	var request exitRequest
 	select {
 	case err = <-finished:
-	case request = <-exit:
+	case <-w.lockLost(ctx):
+		lost = true
+		agent.Exit(false)
+		err = <-finished
+	case request = <-w.exit:
 		vswitchd.Infof("exiting")
 		agent.Exit(request.cleanup)
 		err = <-finished
@@ -139,7 +170,26 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 	if request.reply != nil {
 		request.reply("", nil)
 	}
-	return err
+	return lost, err
+}
+
+// lockLost is closed when another process has taken the database's lock.
+func (w *worker) lockLost(ctx context.Context) <-chan struct{} {
+	lost := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case state := <-w.db.LockEvents():
+				if state == ovsdb.LockContended {
+					close(lost)
+					return
+				}
+			}
+		}
+	}()
+	return lost
 }
 
 type exitRequest struct {
