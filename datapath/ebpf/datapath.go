@@ -113,6 +113,8 @@ type Datapath struct {
 
 	inject  *injector
 	handler atomic.Pointer[func(*datapath.Upcall)]
+	handles chan struct{} // closed by the first handler
+	handled sync.Once
 	readers []*reader
 	lost    atomic.Uint64 // upcalls that nobody handled
 
@@ -129,7 +131,7 @@ func Open(ctx context.Context, o Options) (_ *Datapath, err error) {
 	if err := o.defaults(); err != nil {
 		return nil, fmt.Errorf("datapath %s: %w", o.Name, err)
 	}
-	d := &Datapath{opts: o, ports: map[odp.Port]*port{}, reap: make(chan struct{}, 1)}
+	d := &Datapath{opts: o, ports: map[odp.Port]*port{}, reap: make(chan struct{}, 1), handles: make(chan struct{})}
 	if d.cpus, err = ebpf.PossibleCPU(); err != nil {
 		return nil, fmt.Errorf("datapath %s: count CPUs: %w", o.Name, err)
 	}

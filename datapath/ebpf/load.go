@@ -101,6 +101,10 @@ func (d *Datapath) load() error {
 	}
 	var mul [slotWords]uint64
 	if maps != nil {
+		// The rest takes a while: what comes up meanwhile is kept for the handler.
+		if err := d.discard(maps["rings"]); err != nil {
+			return err
+		}
 		var cfg bpf.DatapathDpConfig
 		if err := maps["config"].Lookup(uint32(0), &cfg); err != nil {
 			return fmt.Errorf("read pinned config: %w", err)

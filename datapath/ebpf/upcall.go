@@ -29,13 +29,54 @@ type reader struct {
 	ring *ringbuf.Reader
 }
 
-// Handle implements datapath.Datapath.
+// holdUpcalls is how long after Open upcalls wait for the first handler.
+const holdUpcalls = 2 * time.Second
+
+// Handle implements datapath.Datapath. Upcalls that came since Open wait for the first handler, for a while.
 func (d *Datapath) Handle(f func(*datapath.Upcall)) {
 	if f == nil {
 		d.handler.Store(nil)
 		return
 	}
 	d.handler.Store(&f)
+	d.handled.Do(func() { close(d.handles) })
+}
+
+// discard throws away the upcalls that wait in the rings of an earlier instance: nobody knows how old they are.
+func (d *Datapath) discard(rings *ebpf.Map) error {
+	for i := range uint32(maxRings) {
+		var m *ebpf.Map
+		if err := rings.Lookup(i, &m); err != nil {
+			if errors.Is(err, ebpf.ErrKeyNotExist) {
+				continue
+			}
+			return fmt.Errorf("open ring %d: %w", i, err)
+		}
+		err := d.drain(m)
+		m.Close()
+		if err != nil {
+			return fmt.Errorf("drain ring %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// drain reads what is in a ring now.
+func (d *Datapath) drain(m *ebpf.Map) error {
+	r, err := ringbuf.NewReader(m)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	r.SetDeadline(time.Unix(1, 0)) // do not wait for more
+	var rec ringbuf.Record
+	for left := r.AvailableBytes(); left > 0; left -= 8 + (len(rec.RawSample)+7)&^7 {
+		if r.ReadInto(&rec) != nil {
+			break
+		}
+		d.lost.Add(1)
+	}
+	return nil
 }
 
 func (d *Datapath) openRings() error {
@@ -72,6 +113,11 @@ func (d *Datapath) addRing(i uint32) error {
 
 // read hands the upcalls of one ring to the handler until the ring is closed.
 func (d *Datapath) read(ctx context.Context, r *reader) {
+	select {
+	case <-ctx.Done():
+	case <-d.handles:
+	case <-d.opts.Clock.After(holdUpcalls):
+	}
 	var rec ringbuf.Record
 	var up datapath.Upcall
 	for ctx.Err() == nil {
