@@ -9,9 +9,11 @@ import (
 // first pass finds out what the tables say of them now.
 func (e *Engine) adopt() error {
 	err := e.dp.FlowDump(func(ref FlowRef, f *Flow, st FlowStats) bool {
-		g := &Flow{Match: f.Match, Actions: append([]odp.Action(nil), f.Actions...)}
-		id := e.id(&g.Match)
-		e.flows[id] = &megaflow{id: id, ref: ref, flow: g, key: flow.MakeCompact(&g.Match.Key, &g.Match.Key), seen: st, created: e.mono(), adopted: true}
+		id := e.seed.id(&f.Match.Key, &f.Match.Mask)
+		e.flows[id] = &megaflow{
+			id: id, ref: ref, match: pack(&f.Match.Key, &f.Match.Mask), actions: append([]odp.Action(nil), f.Actions...),
+			seen: st, created: e.mono(), adopted: true,
+		}
 		return true
 	})
 	e.adopting = len(e.flows) > 0
@@ -21,7 +23,14 @@ func (e *Engine) adopt() error {
 // recirculated reports whether the packets come from another megaflow. What they were about to do there is not known
 // of an adopted one. Nothing is asked of it any more: what sends packets to it is itself translated anew, to a
 // name for the rest of the way that no earlier run has used (AdoptedNames), and so it ends for want of packets.
-func (mf *megaflow) recirculated() bool { return mf.flow.Match.Key.Get(flow.RecircID) != 0 }
+func (mf *megaflow) recirculated() bool { return mf.recircID() != 0 }
+
+// recircID is the name of the way that the packets are on, which is exact in every megaflow.
+func (mf *megaflow) recircID() uint32 {
+	var key flow.Key
+	mf.match.key(&key)
+	return uint32(key.Get(flow.RecircID))
+}
 
 // relearn has the bridges learn from the traffic of an adopted megaflow before any of them is translated anew:
 // otherwise what is known of none of the hosts would be flooded for a moment. The caller holds mu.
@@ -33,20 +42,19 @@ func (e *Engine) relearn(mf *megaflow) {
 	if err != nil || e.mono()-st.Used > int64(DefaultMaxIdle) {
 		return
 	}
-	res := e.results.Get().(*Result)
-	defer e.results.Put(res)
-	var key flow.Key
-	mf.key.Expand(&key)
+	t := e.translation()
+	defer e.translations.Put(t)
+	mf.match.key(&t.key)
+	res := &t.res
 	// First without effects: bits that the mask does not have say nothing of the packets.
 	for _, learn := range []bool{false, true} {
 		res.Reset()
-		e.tr.Translate(&Request{Key: &key, TCPFlags: st.TCPFlags, Learn: learn}, res)
-		m := flow.Match{Mask: res.Mask}
-		clearOpenFlowWords(&m)
+		t.req = Request{Key: &t.key, TCPFlags: st.TCPFlags, Learn: learn}
+		e.tr.Translate(&t.req, res)
 		for _, h := range res.Held {
 			h.Release()
 		}
-		if !mf.flow.Match.Mask.Covers(&m.Mask) {
+		if !mf.match.covers(&res.Mask) {
 			return
 		}
 	}
@@ -58,8 +66,8 @@ func (e *Engine) AdoptedNames() (recirc, cookie uint32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, mf := range e.flows {
-		recirc = max(recirc, uint32(mf.flow.Match.Key.Get(flow.RecircID)))
-		names(mf.flow.Actions, &recirc, &cookie)
+		recirc = max(recirc, mf.recircID())
+		names(mf.actions, &recirc, &cookie)
 	}
 	return recirc, cookie
 }

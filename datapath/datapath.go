@@ -132,7 +132,8 @@ type Datapath interface {
 	PortDel(odp.Port) error
 	Ports() ([]PortInfo, error)
 
-	// FlowPut installs or replaces (same key and mask); statistics of a replaced flow are kept.
+	// FlowPut installs or replaces (same key and mask); statistics of a replaced flow are kept. The Flow
+	// itself stays the caller's.
 	FlowPut(*Flow) (FlowRef, error)
 	// FlowDel removes a flow and returns its last counters.
 	FlowDel(FlowRef) (FlowStats, error)

@@ -3,7 +3,6 @@ package datapath
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,13 +52,14 @@ type Engine struct {
 	clock clock.Clock
 	mono  func() int64
 	count func(string, uint64)
-	seed  [2]maphash.Seed
+	seed  matchSeed
 
-	mu    sync.Mutex // guards what follows
-	cfg   Config
-	flows map[matchID]*megaflow
-	limit int  // adaptive, at most cfg.FlowLimit
-	fixed bool // upcall/set-flow-limit was used
+	mu      sync.Mutex // guards what follows
+	cfg     Config
+	flows   map[matchID]*megaflow
+	limit   int  // adaptive, at most cfg.FlowLimit
+	fixed   bool // upcall/set-flow-limit was used
+	scratch Flow // for FlowPut, which keeps nothing of it
 
 	// adopting flows of an earlier run: until the first pass, which alone looks at it.
 	adopting bool
@@ -72,36 +72,21 @@ type Engine struct {
 	finished uint64
 	stopped  bool
 
-	results      sync.Pool
+	translations sync.Pool
+	wait         atomic.Bool  // cfg.Wait, which every upcall reads
 	dumpDuration atomic.Int64 // of the last pass, ns
 	avgFlows     atomic.Int64
 	maxFlows     atomic.Int64
 }
 
-// matchID names a key with its mask: 128 bits of two independently seeded hashes, so that the
-// index needs no copy of the match.
-type matchID [2]uint64
-
-func (e *Engine) id(m *flow.Match) matchID {
-	var id matchID
-	for i, seed := range e.seed {
-		var h maphash.Hash
-		h.SetSeed(seed)
-		h.Write(m.Key.Bytes()[:flow.DPWords*8])
-		h.Write(m.Mask.Bytes()[:flow.DPWords*8])
-		id[i] = h.Sum64()
-	}
-	return id
-}
-
 // megaflow is what the engine believes of one installed flow. Its fields belong to Engine.mu.
 type megaflow struct {
-	id   matchID
-	ref  FlowRef
-	flow *Flow
-	// key is that of the packet which missed, with the bits that the mask wildcards: a translation of
-	// the masked key alone may prove its way by other bits, and so by another mask.
-	key     flow.Compact
+	id  matchID
+	ref FlowRef
+	// match has the key of the packet which missed, with the bits that the mask wildcards: a translation
+	// of the masked key alone may prove its way by other bits, and so by another mask.
+	match   packed
+	actions []odp.Action
 	credits []Credit
 	deps    []Dep
 	held    []Holder
@@ -113,13 +98,26 @@ type megaflow struct {
 	adopted bool
 }
 
+// translation is the memory of one.
+type translation struct {
+	req Request
+	res Result
+	key flow.Key // for req, where no packet has it
+}
+
+func (e *Engine) translation() *translation {
+	t := e.translations.Get().(*translation)
+	t.res.Reset()
+	return t
+}
+
 // NewEngine makes an engine and adopts the flows that the datapath already has.
 func NewEngine(o EngineOptions) (*Engine, error) {
 	e := &Engine{
 		dp: o.Datapath, tr: o.Translator, clock: o.Clock, mono: o.Mono, count: o.Count,
 		cfg:   Config{FlowLimit: DefaultFlowLimit, MaxIdle: DefaultMaxIdle, MaxRevalidator: DefaultMaxRevalidator},
 		flows: map[matchID]*megaflow{},
-		seed:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		seed:  newMatchSeed(),
 		limit: initialFlowLimit,
 		kick:  make(chan struct{}, 1),
 	}
@@ -127,7 +125,7 @@ func NewEngine(o EngineOptions) (*Engine, error) {
 		e.count = func(string, uint64) {}
 	}
 	e.passDone = sync.NewCond(&e.passMu)
-	e.results.New = func() any { return new(Result) }
+	e.translations.New = func() any { return new(translation) }
 	err := e.adopt()
 	return e, err
 }
@@ -146,6 +144,7 @@ func (e *Engine) Configure(c Config) {
 	e.mu.Lock()
 	was := e.cfg.Wait
 	e.cfg = c
+	e.wait.Store(c.Wait)
 	if !e.fixed {
 		e.limit = min(e.limit, c.FlowLimit)
 	}
@@ -223,17 +222,15 @@ func (e *Engine) upcall(up *Upcall) {
 		e.tr.Userspace(up)
 		return
 	}
-	e.mu.Lock()
-	wait := e.cfg.Wait
-	e.mu.Unlock()
-	if wait {
+	if e.wait.Load() {
 		e.count("upcall_restore_wait", 1)
 		return
 	}
-	res := e.results.Get().(*Result)
-	defer e.results.Put(res)
-	res.Reset()
-	e.tr.Translate(&Request{Key: &up.Key, Packet: &up.Packet, Learn: true}, res)
+	t := e.translation()
+	defer e.translations.Put(t)
+	t.req = Request{Key: &up.Key, Packet: &up.Packet, Learn: true}
+	res := &t.res
+	e.tr.Translate(&t.req, res)
 	e.count("xlate_actions", 1)
 
 	now := e.clock.Now()
@@ -257,13 +254,9 @@ func (e *Engine) upcall(up *Upcall) {
 
 // install makes a megaflow of a translation. It returns the holders that no megaflow took over.
 func (e *Engine) install(key *flow.Key, res *Result) []Holder {
-	m := flow.Match{Key: *key, Mask: res.Mask}
-	clearOpenFlowWords(&m)
-	m.Normalize()
-
+	id := e.seed.id(key, &res.Mask)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	id := e.id(&m)
 	if e.flows[id] != nil {
 		// Another packet of the same flow was first. If tables changed in between, the
 		// next revalidation finds out.
@@ -275,8 +268,8 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 	}
 	mf := &megaflow{
 		id:      id,
-		flow:    &Flow{Match: m, Actions: append([]odp.Action(nil), result(res)...)},
-		key:     flow.MakeCompact(key, key),
+		match:   pack(key, &res.Mask),
+		actions: append([]odp.Action(nil), result(res)...),
 		credits: append([]Credit(nil), res.Credits...),
 		deps:    append([]Dep(nil), res.Deps...),
 		held:    append([]Holder(nil), res.Held...),
@@ -294,13 +287,17 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 // The caller holds mu.
 func (e *Engine) put(mf *megaflow) bool {
 	if mf.slow != "" {
-		mf.flow.Actions = slowActions(mf.slow)
+		mf.actions = slowActions(mf.slow)
 	}
-	ref, err := e.dp.FlowPut(mf.flow)
+	f := &e.scratch
+	mf.match.match(&f.Match)
+	f.Actions = mf.actions
+	ref, err := e.dp.FlowPut(f)
 	if errors.Is(err, ErrUnsupported) || errors.Is(err, ErrTooLong) {
 		mf.slow = "action"
-		mf.flow.Actions = slowActions(mf.slow)
-		ref, err = e.dp.FlowPut(mf.flow)
+		mf.actions = slowActions(mf.slow)
+		f.Actions = mf.actions
+		ref, err = e.dp.FlowPut(f)
 	}
 	if err != nil {
 		e.count("dpif_flow_put_error", 1)
@@ -325,12 +322,6 @@ func result(res *Result) []odp.Action {
 
 func slowActions(reason string) []odp.Action {
 	return []odp.Action{odp.Userspace{Kind: odp.UpcallSlowPath, Reason: reason}}
-}
-
-// clearOpenFlowWords leaves only what a datapath knows.
-func clearOpenFlowWords(m *flow.Match) {
-	clear(m.Key[flow.DPWords:])
-	clear(m.Mask[flow.DPWords:])
 }
 
 // FlowCount is how many megaflows are installed.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 )
 
@@ -98,15 +97,13 @@ func changed(deps []Dep) bool {
 // retranslate makes a megaflow say what the tables say now, or removes it when its mask
 // does not cover all that the new translation reads.
 func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
-	res := e.results.Get().(*Result)
-	defer e.results.Put(res)
-	res.Reset()
-	var key flow.Key
-	mf.key.Expand(&key)
-	e.tr.Translate(&Request{Key: &key, TCPFlags: st.TCPFlags, Learn: fresh && !mf.adopted}, res)
-	m := flow.Match{Mask: res.Mask}
-	clearOpenFlowWords(&m)
-	if !mf.flow.Match.Mask.Covers(&m.Mask) {
+	t := e.translation()
+	defer e.translations.Put(t)
+	mf.match.key(&t.key)
+	t.req = Request{Key: &t.key, TCPFlags: st.TCPFlags, Learn: fresh && !mf.adopted}
+	res := &t.res
+	e.tr.Translate(&t.req, res)
+	if !mf.match.covers(&res.Mask) {
 		for _, h := range res.Held {
 			h.Release()
 		}
@@ -117,7 +114,7 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 	if res.Slow != "" {
 		actions = slowActions(res.Slow)
 	}
-	same := mf.slow == "action" && res.Slow == "" || sameActions(mf.flow.Actions, actions)
+	same := mf.slow == "action" && res.Slow == "" || sameActions(mf.actions, actions)
 	if mf.slow == "action" && res.Slow == "" && !mf.adopted {
 		// What the datapath could not execute may have become something it can.
 		same = false
@@ -133,7 +130,7 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 		}
 	} else {
 		mf.slow = res.Slow
-		mf.flow = &Flow{Match: mf.flow.Match, Actions: append([]odp.Action(nil), actions...)}
+		mf.actions = append([]odp.Action(nil), actions...)
 		if !e.put(mf) {
 			e.remove(mf)
 		}
