@@ -4,11 +4,13 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -243,6 +245,21 @@ func (a *Agent) deviceChanged(e netdev.Event, more <-chan netdev.Event) {
 		a.publish()
 	}
 	a.report(true)
+}
+
+// retryBusy tries the devices again that somebody else had, of whose release no event tells, and reports whether it
+// got one.
+func (a *Agent) retryBusy() bool {
+	got := false
+	for _, b := range a.bridges {
+		for _, i := range b.ifaces {
+			if errors.Is(i.err, syscall.EBUSY) {
+				b.open(i)
+				got = got || i.err == nil
+			}
+		}
+	}
+	return got
 }
 
 // deviceEvent notes a change of a device that a bridge has or wants, and reports whether the

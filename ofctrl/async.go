@@ -2,6 +2,7 @@ package ofctrl
 
 import (
 	"slices"
+	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
@@ -97,7 +98,7 @@ func (s *Switch) FlowsRemoved(gone []table.Removed) {
 	for _, g := range gone {
 		if r := g.Rule; r.Flags&openflow.FlagSendFlowRem != 0 {
 			stats := r.Stats()
-			age := s.o.Clock.Now().Sub(r.Created)
+			age := s.o.Clock.Now().Sub(r.Created).Truncate(time.Millisecond)
 			s.notify(openflow.AsyncFlowRemoved, uint32(g.Reason), nil, &openflow.FlowRemoved{
 				Match: r.Match(), Priority: uint16(r.Priority), Reason: g.Reason, Table: r.Table, Cookie: r.Cookie,
 				DurationSec: seconds(age), DurationNsec: nanoseconds(age), Idle: r.Idle, Hard: r.Hard,

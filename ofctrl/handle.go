@@ -40,6 +40,9 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 	case *openflow.GetConfigRequest:
 		s.mu.Lock()
 		reply := &openflow.GetConfigReply{Flags: s.frag, MissSendLen: c.missSendLen}
+		if c.version < openflow.V13 && c.async[openflow.AsyncPacketIn][0]&(1<<openflow.ReasonInvalidTTL) != 0 {
+			reply.Flags |= invalidTTLToController
+		}
 		s.mu.Unlock()
 		return c.send(ctx, xid, reply)
 	case *openflow.SetConfig:
@@ -136,6 +139,10 @@ func (c *conn) features() *openflow.FeaturesReply {
 // fragMask is the fragment handling in the flags of SetConfig.
 const fragMask = 3
 
+// invalidTTLToController is the flag (OFPC_INVALID_TTL_TO_CONTROLLER) by which OpenFlow before 1.3 asks for packets
+// whose TTL ran out; later versions have the asynchronous configuration for it.
+const invalidTTLToController = 1 << 2
+
 // setConfig takes what can be taken: a fragment mode that the switch has not is ignored, which
 // peers see by asking.
 func (c *conn) setConfig(m *openflow.SetConfig) {
@@ -143,6 +150,13 @@ func (c *conn) setConfig(m *openflow.SetConfig) {
 	mode := m.Flags & fragMask
 	s.mu.Lock()
 	c.missSendLen = m.MissSendLen
+	if c.version < openflow.V13 {
+		wanted := &c.async[openflow.AsyncPacketIn][0]
+		*wanted &^= 1 << openflow.ReasonInvalidTTL
+		if m.Flags&invalidTTLToController != 0 {
+			*wanted |= 1 << openflow.ReasonInvalidTTL
+		}
+	}
 	change := c.role != openflow.RoleSecondary && mode != openflow.FragReasm && mode != s.frag
 	if change {
 		s.frag = mode

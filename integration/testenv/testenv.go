@@ -36,6 +36,15 @@ func Prepare(t testing.TB, args ...string) *Env {
 	return e
 }
 
+// Beside makes another Env in the namespace of e without starting its agent.
+func Beside(t testing.TB, e *Env) *Env {
+	t.Helper()
+	other := &Env{Daemon: newDaemon(t, nil)}
+	other.NS = e.NS
+	other.endWithTest()
+	return other
+}
+
 func (e *Env) addNS(ns string) {
 	e.t.Helper()
 	e.Run("ip", "netns", "add", ns)
