@@ -146,8 +146,12 @@ func stack(list []pipeline.VLAN) vlan.Stack {
 }
 
 func wireTags(s vlan.Stack) []pipeline.VLAN {
+	depth := s.Depth()
+	if depth == 0 {
+		return nil
+	}
 	list := make([]pipeline.VLAN, 0, len(s))
-	for _, t := range s[:s.Depth()] {
+	for _, t := range s[:depth] {
 		list = append(list, pipeline.VLAN{TPID: t.TPID, TCI: t.TCI() | flow.VLANPresent})
 	}
 	return list
