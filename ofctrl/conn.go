@@ -34,9 +34,13 @@ type conn struct {
 	missSendLen  uint16
 	format       openflow.PacketInFormat
 	controllerID uint16
+	bundles      map[uint32]*bundle // by id
 
-	state openflow.State // of decoding: the reader's own
-	nxm   atomic.Bool    // NXT_SET_FLOW_FORMAT: set by the reader, read by the writer
+	// The reader's own.
+	state   openflow.State // of decoding
+	request []byte         // that is being handled
+
+	nxm atomic.Bool // NXT_SET_FLOW_FORMAT: set by the reader, read by the writer
 }
 
 func newConn(s *Switch, r *remote, nc net.Conn, service bool) *conn {
@@ -270,6 +274,7 @@ func (c *conn) serve(ctx context.Context, r *bufio.Reader) error {
 		}
 		c.heard.Store(c.sw.o.Clock.Now().UnixNano())
 		c.sw.count("ofproto_recv_openflow", 1)
+		c.request = b
 		xid, v, m, err := openflow.Decode(b, &c.state)
 		if err == nil {
 			if v != c.version && b[1] > typeEchoReply {

@@ -8,8 +8,15 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
-// flowMod applies a flow mod as the connection's version means it.
 func (c *conn) flowMod(m *openflow.FlowMod) error {
+	if err := c.prepareFlowMod(m); err != nil {
+		return err
+	}
+	return c.sw.ApplyFlowMod(m)
+}
+
+// prepareFlowMod checks a flow mod and makes it what the connection's version means.
+func (c *conn) prepareFlowMod(m *openflow.FlowMod) error {
 	if m.Flags&openflow.FlagEmergency != 0 {
 		// There are no emergency flows: their table is always full.
 		return fmt.Errorf("flow mod: emergency flow: %w", openflow.FlowModTableFull)
@@ -29,7 +36,7 @@ func (c *conn) flowMod(m *openflow.FlowMod) error {
 			return err
 		}
 	}
-	return c.sw.ApplyFlowMod(m)
+	return table.Check(m)
 }
 
 // ApplyFlowMod changes the flow tables and tells the host and the controllers. Errors wrap an

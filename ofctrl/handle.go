@@ -16,6 +16,7 @@ const (
 	capGroupStats = 1 << 3
 	capQueueStats = 1 << 6
 	capARPMatchIP = 1 << 7
+	capBundles    = 1 << 9
 )
 
 // flowFormatNXM is NXFF_NXM of NXT_SET_FLOW_FORMAT.
@@ -66,6 +67,16 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 			return err
 		}
 		return c.portMod(m)
+	case *openflow.BundleControl:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.bundleControl(ctx, xid, m)
+	case *openflow.BundleAdd:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.bundleAdd(m)
 	case *openflow.RoleRequest:
 		return c.handleRole(ctx, xid, m)
 	case *openflow.SetAsync:
@@ -130,6 +141,9 @@ func (c *conn) features() *openflow.FeaturesReply {
 	default:
 		r.Capabilities |= capGroupStats
 	}
+	if c.version >= openflow.V14 {
+		r.Capabilities |= capBundles
+	}
 	if c.version <= openflow.V12 {
 		r.Ports = c.sw.o.Host.Ports()
 	}
@@ -168,13 +182,18 @@ func (c *conn) setConfig(m *openflow.SetConfig) {
 }
 
 func (c *conn) packetOut(m *openflow.PacketOut) error {
-	if m.BufferID != openflow.NoBuffer {
-		return fmt.Errorf("packet-out: %w", openflow.BufferUnknown)
-	}
-	if err := checkActions(m.Actions); err != nil {
+	if err := c.checkPacketOut(m); err != nil {
 		return err
 	}
 	return c.sw.o.Host.PacketOut(m)
+}
+
+// checkPacketOut finds what can be wrong without the tables.
+func (c *conn) checkPacketOut(m *openflow.PacketOut) error {
+	if m.BufferID != openflow.NoBuffer {
+		return fmt.Errorf("packet-out: %w", openflow.BufferUnknown)
+	}
+	return checkActions(m.Actions)
 }
 
 // configMask are the config bits that a port mod may change.
@@ -182,6 +201,14 @@ const configMask = openflow.ConfigPortDown | openflow.ConfigNoSTP | openflow.Con
 	openflow.ConfigNoFlood | openflow.ConfigNoFwd | openflow.ConfigNoPacketIn
 
 func (c *conn) portMod(m *openflow.PortMod) error {
+	if err := c.checkPort(m); err != nil {
+		return err
+	}
+	return c.sw.o.Host.SetPortConfig(m.Port, m.Config, m.Mask&configMask)
+}
+
+// checkPort finds the port of a port mod.
+func (c *conn) checkPort(m *openflow.PortMod) error {
 	for _, p := range c.sw.o.Host.Ports() {
 		if p.No != m.Port {
 			continue
@@ -190,7 +217,7 @@ func (c *conn) portMod(m *openflow.PortMod) error {
 		if p.HWAddr != m.HWAddr && (c.version < openflow.V15 || m.HWAddr != [6]byte{}) {
 			return fmt.Errorf("port mod: %w", openflow.PortModBadHWAddr)
 		}
-		return c.sw.o.Host.SetPortConfig(m.Port, m.Config, m.Mask&configMask)
+		return nil
 	}
 	return fmt.Errorf("port mod: %w", openflow.PortModBadPort)
 }

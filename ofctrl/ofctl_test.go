@@ -180,7 +180,7 @@ actions: output enqueue set_vlan_vid set_vlan_pcp strip_vlan mod_dl_src mod_dl_d
 OFPT_GET_CONFIG_REPLY: frags=normal miss_send_len=0`},
 		{"show 1.5", "-O OpenFlow15 show BR", `OFPT_FEATURES_REPLY (OF1.5): dpid:0000020000000001
 n_tables:254, n_buffers:0
-capabilities: FLOW_STATS TABLE_STATS PORT_STATS GROUP_STATS QUEUE_STATS
+capabilities: FLOW_STATS TABLE_STATS PORT_STATS GROUP_STATS QUEUE_STATS BUNDLES
 OFPST_PORT_DESC reply (OF1.5):
  1(p1): addr:02:00:00:00:00:01
      config:     0

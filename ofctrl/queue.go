@@ -61,6 +61,14 @@ func (q *queue) reply(ctx context.Context, b []byte) error {
 	}
 }
 
+// push adds an encoded reply without waiting: a small one, that no request causes.
+func (q *queue) push(b []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.replies += len(b)
+	q.add(item{bytes: b})
+}
+
 // packetIn adds a packet-in; it reports false when it was dropped. Never waits.
 func (q *queue) packetIn(m openflow.Message) bool {
 	q.mu.Lock()

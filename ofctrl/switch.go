@@ -129,6 +129,7 @@ func (s *Switch) Run(ctx context.Context) error {
 			return nil
 		case <-s.o.Clock.After(time.Second):
 			s.Expire()
+			s.expireBundles()
 			s.checkFailOpen()
 		}
 	}

@@ -14,38 +14,63 @@ const stateFlags = openflow.FlagSendFlowRem | openflow.FlagCheckOverlap | openfl
 // Apply does a flow mod. On error, which wraps an openflow.Err, nothing has changed. Callers set
 // FlagResetCounts for additions from OpenFlow 1.0 and 1.1, where it is implied.
 func (t *Tables) Apply(fm *openflow.FlowMod) ([]Removed, error) {
-	if fm.Table != openflow.TableAll && int(fm.Table) >= Count {
-		return nil, fmt.Errorf("flow mod: table %d: %w", fm.Table, openflow.BadTableID)
+	if err := Check(fm); err != nil {
+		return nil, err
 	}
 	switch fm.Command {
 	case openflow.FlowAdd:
 		return nil, t.add(fm)
 	case openflow.FlowModify, openflow.FlowModifyStrict:
 		return nil, t.modify(fm)
-	case openflow.FlowDelete, openflow.FlowDeleteStrict:
-		rules, err := t.writable(fm)
-		if err != nil {
-			return nil, err
-		}
-		return t.removeAll(rules, openflow.RemovedDelete), nil
 	}
-	return nil, fmt.Errorf("flow mod: command %d: %w", fm.Command, openflow.FlowModBadCommand)
+	rules, err := t.writable(fm)
+	if err != nil {
+		return nil, err
+	}
+	return t.removeAll(rules, openflow.RemovedDelete), nil
+}
+
+// Check finds what is wrong with a flow mod whatever is in the tables. Errors wrap an openflow.Err.
+func Check(fm *openflow.FlowMod) error {
+	switch {
+	case fm.Table != openflow.TableAll && int(fm.Table) >= Count:
+		return fmt.Errorf("flow mod: table %d: %w", fm.Table, openflow.BadTableID)
+	case fm.Command > openflow.FlowDeleteStrict:
+		return fmt.Errorf("flow mod: command %d: %w", fm.Command, openflow.FlowModBadCommand)
+	case fm.Command == openflow.FlowAdd:
+		return checkAdd(fm)
+	}
+	return nil
+}
+
+// checkAdd is Check for what adds a flow.
+func checkAdd(fm *openflow.FlowMod) error {
+	switch {
+	case fm.Table == Internal:
+		return fmt.Errorf("flow mod: table %d is read-only: %w", fm.Table, openflow.BadPermission)
+	case switchOwn(&fm.Match):
+		return fmt.Errorf("flow mod: recirc_id and dp_hash are the switch's own: %w", openflow.BadPermission)
+	}
+	return nil
+}
+
+// switchOwn reports whether a match is on fields that only the switch's own rules may match.
+// (recirc_id=0 is every packet before recirculation.)
+func switchOwn(m *flow.Match) bool {
+	return m.Key.Get(flow.RecircID)&m.Mask.Get(flow.RecircID) != 0 || !m.Mask.IsZero(flow.DPHash)
 }
 
 func (t *Tables) add(fm *openflow.FlowMod) error {
+	if err := checkAdd(fm); err != nil {
+		return err
+	}
 	id := fm.Table
 	if id == openflow.TableAll {
 		id = 0
 	}
 	c := &t.table[id]
-	if id >= Visible {
-		return fmt.Errorf("flow mod: table %d is read-only: %w", id, openflow.BadPermission)
-	}
 	m := fm.Match
 	m.Normalize()
-	if m.Key.Get(flow.RecircID) != 0 || !m.Mask.IsZero(flow.DPHash) { // recirc_id=0 is every packet before recirculation
-		return fmt.Errorf("flow mod: recirc_id and dp_hash are the switch's own: %w", openflow.BadPermission)
-	}
 	old := c.find(&m, int(fm.Priority))
 	now := t.clock.Now()
 	if old != nil {
