@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -78,6 +77,7 @@ type Agent struct {
 	adopted map[string]odp.Port // datapath ports of an earlier run, by device name; nil after the first sweep
 	swept   bool
 	serving bool // the engine answers misses
+	restore restore
 	snap    *ovsdb.Snapshot
 	calls   chan func()
 	writes  chan *ovsdb.Status
@@ -167,6 +167,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 		case s := <-a.o.Database.Snapshots():
 			a.snap = s
+			a.followRestore(restoring(s))
 			a.engine.Configure(engineConfig(s))
 			a.reconcile(s)
 			if !a.serving {
@@ -188,6 +189,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.report(false)
 		case <-maintenance:
 			maintenance = a.o.Clock.After(maintenanceInterval)
+			a.remindOfRestore()
 			ticks++
 			for _, b := range a.bridges {
 				b.macs.Run()
@@ -339,7 +341,7 @@ func engineConfig(s *ovsdb.Snapshot) datapath.Config {
 		FlowLimit:      number("flow-limit"),
 		MaxIdle:        time.Duration(number("max-idle")) * time.Millisecond,
 		MaxRevalidator: time.Duration(number("max-revalidator")) * time.Millisecond,
-		Wait:           strings.EqualFold(s.OtherConfig["flow-restore-wait"], "true"),
+		Wait:           restoring(s),
 	}
 }
 

@@ -106,9 +106,9 @@ func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 		keep[i.ofport] = true
 	}
 	b.configs.forget(keep)
-	if strings.EqualFold(s.OtherConfig["flow-restore-wait"], "true") {
+	if restoring(s) {
 		// Controllers are held back until the flows have been restored.
-		b.sw.Restoring()
+		b.sw.Restoring(true)
 		b.sw.SetControllers(nil)
 		return
 	}
@@ -125,6 +125,7 @@ func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 		list = append(list, cc)
 	}
 	b.sw.SetControllers(list)
+	b.sw.Restoring(false)
 }
 
 // target makes a relative unix socket name one in the run directory.

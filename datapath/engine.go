@@ -218,12 +218,12 @@ func (e *Engine) Revalidate(ctx context.Context) error {
 
 // upcall answers one packet. It runs on the datapath's handler goroutines.
 func (e *Engine) upcall(up *Upcall) {
-	if up.Kind != 0 && up.Kind != odp.UpcallSlowPath {
-		e.tr.Userspace(up)
-		return
-	}
 	if e.wait.Load() {
 		e.count("upcall_restore_wait", 1)
+		return
+	}
+	if up.Kind != 0 && up.Kind != odp.UpcallSlowPath {
+		e.tr.Userspace(up)
 		return
 	}
 	t := e.translation()

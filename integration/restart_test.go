@@ -28,6 +28,15 @@ func TestRestartWithoutLoss(t *testing.T) {
 	e.In(e.NS, "ip", "link", "set", "br0", "up")
 	a.Reach("10.1.1.2")
 	b.Reach("10.1.1.3")
+	// Hosts do not ask each other anew for addresses: that were a new flow. br0 may: its neighbours must survive that the
+	// tap has no carrier while nobody holds it.
+	for _, n := range []struct {
+		host, of *testenv.Host
+		addr     string
+	}{{a, b, "10.1.1.2"}, {b, a, "10.1.1.1"}} {
+		n.host.Run("ip", "neigh", "replace", n.addr, "lladdr", n.of.MAC(), "dev", "eth0", "nud", "permanent")
+	}
+	b.Run("ip", "neigh", "replace", "10.1.1.3", "lladdr", e.Link(e.NS, "br0").Address, "dev", "eth0", "nud", "permanent")
 
 	b.Background("iperf3", "-s")
 	e.Eventually("iperf3 listens", func() error {
@@ -42,8 +51,14 @@ func TestRestartWithoutLoss(t *testing.T) {
 		"br0 to b": e.Background(e.NS, "ping", "-n", "-i", "0.005", "10.1.1.2"),
 	}
 	e.Eventually("the flows are established", func() error {
-		if n := len(megaflows(e)); n < 6 {
-			return fmt.Errorf("%d megaflows", n)
+		n := 0
+		for match := range megaflows(e) {
+			if strings.Contains(match, "eth_type(0x0800)") {
+				n++
+			}
+		}
+		if n != 4 {
+			return fmt.Errorf("%d megaflows of IPv4", n)
 		}
 		return nil
 	})
@@ -70,15 +85,16 @@ func TestRestartWithoutLoss(t *testing.T) {
 		}
 		e.Start()
 		down += time.Since(dead)
-		for match, was := range megaflows(e) {
+		now := megaflows(e)
+		for match, was := range now {
 			if old, ok := flows[match]; ok && was < old {
 				t.Errorf("restart %d: megaflow %s had %d packets, has %d", i, match, old, was)
 			}
 			delete(flows, match)
 		}
 		for match, n := range flows {
-			if !strings.Contains(match, "eth_type(0x0806)") && !strings.Contains(match, "ipv6") { // those end by themselves
-				t.Errorf("restart %d: megaflow %s with %d packets is gone", i, match, n)
+			if strings.Contains(match, "eth_type(0x0800)") { // others may have been idle for too long
+				t.Errorf("restart %d: megaflow %s with %d packets is gone; there are %v", i, match, n, now)
 			}
 		}
 		if now := identity(e, "br0", "in0", a.Port, b.Port); now != before {
@@ -100,36 +116,37 @@ func TestRestartWithoutLoss(t *testing.T) {
 const restarts = 26
 
 // startStream runs a TCP stream from a to addr, whose server is there already. The function that it returns ends it,
-// and wants that it went on without anything being sent again.
+// and wants that no segment of it was lost.
 func startStream(e *testenv.Env, a *testenv.Host, addr string) func(*testing.T) {
 	end := a.Background("iperf3", "-c", addr, "-t", "600", "-b", "100M", "-i", "0")
-	was := tcpCounters(a)
+	was := counters(a)
 	return func(t *testing.T) {
-		now := tcpCounters(a)
+		now := counters(a)
 		out := end()
-		segs, again := now["OutSegs"]-was["OutSegs"], now["RetransSegs"]-was["RetransSegs"]
-		t.Logf("stream: %d of %d segments sent again", again, segs)
-		if again != 0 || segs < 1000 {
-			t.Errorf("stream: %d of %d segments sent again\n%s", again, segs, out)
+		diff := func(name string) int { return now[name] - was[name] }
+		// A busy machine makes TCP probe for a loss where there is none; the receiver tells so (RFC 2883).
+		segs, again, twice := diff("Tcp:OutSegs"), diff("Tcp:RetransSegs"), diff("TcpExt:TCPDSACKRecvSegs")
+		t.Logf("stream: %d segments, %d lost (%d sent again, %d of them had arrived)", segs, again-twice, again, twice)
+		if again > twice || segs < 1000 {
+			t.Errorf("stream: %d segments, %d sent again, %d had arrived\n%s", segs, again, twice, out)
 		}
 	}
 }
 
-// tcpCounters are the host's counters of RFC 4022.
-func tcpCounters(h *testenv.Host) map[string]int {
+// counters are the host's counters of TCP, named like "Tcp:OutSegs".
+func counters(h *testenv.Host) map[string]int {
 	m := map[string]int{}
 	var names []string
-	for line := range strings.Lines(h.Run("cat", "/proc/net/snmp")) {
+	for line := range strings.Lines(h.Run("cat", "/proc/net/snmp", "/proc/net/netstat")) {
 		f := strings.Fields(line)
-		switch {
-		case len(f) == 0 || f[0] != "Tcp:":
-		case names == nil:
+		if len(names) != len(f) || names[0] != f[0] { // a line of names, and then one of values
 			names = f
-		default:
-			for i, v := range f[1:] {
-				m[names[i+1]], _ = strconv.Atoi(v)
-			}
+			continue
 		}
+		for i, v := range f[1:] {
+			m[f[0]+names[i+1]], _ = strconv.Atoi(v)
+		}
+		names = nil
 	}
 	return m
 }

@@ -40,7 +40,6 @@ func (s *Switch) SetControllers(list []ControllerConfig) {
 	if flush {
 		s.orphaned = s.o.Clock.Now()
 		flush = !s.restoring
-		s.restoring = false
 	}
 	s.mu.Unlock()
 	if flush {
@@ -60,12 +59,18 @@ func (s *Switch) hasControllers() bool {
 	return false
 }
 
-// Restoring tells that flows are being restored before controllers are set
-// (other_config:flow-restore-wait): the next change from none to some keeps the flows.
-func (s *Switch) Restoring() {
+// Restoring tells whether flows are being restored (other_config:flow-restore-wait). As long as they are, none expires,
+// and controllers that come or go do not flush them.
+func (s *Switch) Restoring(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.restoring = true
+	s.restoring = on
+}
+
+func (s *Switch) isRestoring() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.restoring
 }
 
 // Reconnect closes all connections with controllers; they are made again.

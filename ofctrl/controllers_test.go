@@ -277,12 +277,13 @@ func TestFailModes(t *testing.T) {
 // Flows that were restored before the controllers were set stay.
 func TestRestoring(t *testing.T) {
 	b := newBench(t, false, nil)
-	b.Restoring()
+	b.Restoring(true)
 	b.ofctl("add-flow", "BR", "in_port=1,actions=drop")
 	b.SetControllers([]ControllerConfig{{Target: "tcp:127.0.0.1:1"}})
 	if n := b.count0(); n != 2 {
 		t.Errorf("%d flows", n)
 	}
+	b.Restoring(false)
 	b.SetControllers(nil)
 	if n := b.count0(); n != 1 {
 		t.Errorf("%d flows after a flush", n)

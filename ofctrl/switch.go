@@ -128,7 +128,9 @@ func (s *Switch) Run(ctx context.Context) error {
 			s.mu.Unlock()
 			return nil
 		case <-s.o.Clock.After(time.Second):
-			s.Expire()
+			if !s.isRestoring() {
+				s.Expire()
+			}
 			s.expireBundles()
 			s.checkFailOpen()
 		}
