@@ -64,6 +64,9 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	if err := checkAdd(fm); err != nil {
 		return err
 	}
+	if err := t.CheckGroups(fm.Actions); err != nil {
+		return fmt.Errorf("flow mod: %w", err)
+	}
 	id := fm.Table
 	if id == openflow.TableAll {
 		id = 0
@@ -107,7 +110,7 @@ func (t *Tables) set(r *Rule, fm *openflow.FlowMod, now time.Time) {
 	r.Cookie = fm.NewCookie
 	r.Idle, r.Hard, r.Importance = fm.Idle, fm.Hard, fm.Importance
 	r.Flags = fm.Flags & stateFlags
-	r.Actions = fm.Actions
+	t.setActions(r, fm.Actions)
 	r.Modified = now
 	t.noteTimeouts(r)
 }
@@ -132,10 +135,13 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 		}
 		return t.add(fm)
 	}
+	if err := t.CheckGroups(fm.Actions); err != nil {
+		return fmt.Errorf("flow mod: %w", err)
+	}
 	now := t.clock.Now()
 	for _, r := range rules {
 		t.changingRule(r)
-		r.Actions = fm.Actions
+		t.setActions(r, fm.Actions)
 		if fm.NewCookie != openflow.KeepCookie && !fm.KeepCookies {
 			r.Cookie = fm.NewCookie
 		}
@@ -183,8 +189,10 @@ func (t *Tables) insert(r *Rule, m *flow.Match) {
 	t.changing(c)
 	c.insert(r, m)
 	c.touch()
+	t.uses(r, true)
 	t.onUndo(func() {
 		c.remove(r)
+		t.uses(r, false)
 		delete(t.expirable, r)
 	})
 }
@@ -195,9 +203,11 @@ func (t *Tables) remove(r *Rule) {
 	prev := r.prev
 	c.remove(r)
 	c.touch()
+	t.uses(r, false)
 	delete(t.expirable, r)
 	t.onUndo(func() {
 		c.restore(r, prev)
+		t.uses(r, true)
 		t.noteTimeouts(r)
 	})
 }

@@ -42,12 +42,14 @@ type Tables struct {
 	seed      uint64
 	table     [Count]classifier
 	expirable map[*Rule]struct{}
+	groups    groups
 	tx        *transaction // nil outside of Atomically
 }
 
 // New makes empty tables; but for the internal rules, see addInternalRules.
 func New(o Options) *Tables {
 	t := &Tables{clock: o.Clock, seed: rand.Uint64(), expirable: make(map[*Rule]struct{})}
+	t.groups = groups{byID: make(map[uint32]*Group), users: make(map[uint32]map[*Rule]struct{})}
 	if t.clock == nil {
 		t.clock = clock.Real{}
 	}
@@ -180,7 +182,8 @@ func (t *Tables) AddInternal(id uint8, priority int, match *flow.Match, actions 
 	c := &t.table[id]
 	if r := c.find(match, priority); r != nil {
 		t.changingRule(r)
-		r.Actions, r.Modified = actions, now
+		t.setActions(r, actions)
+		r.Modified = now
 		c.touch()
 		return r
 	}

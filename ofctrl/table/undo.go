@@ -70,7 +70,8 @@ func (t *Tables) changingRule(r *Rule) {
 	idle, hard, importance := r.Idle, r.Hard, r.Importance
 	created, modified := r.Created, r.Modified
 	t.onUndo(func() {
-		r.Cookie, r.Flags, r.Actions = cookie, flags, actions
+		r.Cookie, r.Flags = cookie, flags
+		t.setActions(r, actions)
 		r.Idle, r.Hard, r.Importance = idle, hard, importance
 		r.Created, r.Modified = created, modified
 		t.noteTimeouts(r)
