@@ -76,20 +76,22 @@ func address(v uint64) mac.Addr {
 // learn notes where src is, and keeps the entry young as long as the megaflow is used.
 func (b *Bridge) learn(x pipeline.Context, in *bundle, vid uint16, src mac.Addr) {
 	o := mac.Observation[bundleID]{VLAN: vid, Addr: src, Port: in.id}
-	if x.MayLearn() {
-		b.note(o)
+	if x.MayLearn() && b.note(o) {
+		x.Report("learned that %s is on port %s in VLAN %d", src, in.name, vid)
 	}
 	// When src moves elsewhere the megaflow must learn again.
 	x.Depend(b.macs.VersionOf(vid, src))
 	x.Credit(macCredit{b, o})
 }
 
-// note learns an address, and has the megaflows follow when that is news.
-func (b *Bridge) note(o mac.Observation[bundleID]) {
-	if b.macs.Learn(o) {
+// note learns an address, and has the megaflows follow when that is news, which it reports.
+func (b *Bridge) note(o mac.Observation[bundleID]) bool {
+	news := b.macs.Learn(o)
+	if news {
 		b.agent.count("mac_learning_learned", 1)
 		b.agent.engine.Kick() // what floods to it, or goes where it was, need not any more
 	}
+	return news
 }
 
 // macCredit learns from a megaflow's traffic.
@@ -119,7 +121,16 @@ func (b *Bridge) admit(x pipeline.Context, in *bundle, tags vlan.Stack) (vlan.St
 		return tags, true
 	}
 	if !in.vlan.Admit(tags) {
-		x.Report("dropping VLAN %d packet received on port %s, which does not carry it", tags.VID(), in.name)
+		vid := tags.VID()
+		switch in.vlan.Mode {
+		case vlan.Access:
+			x.Fault("dropping VLAN %d tagged packet received on port %s configured as VLAN %d access port", vid, in.name, in.vlan.Tag)
+		case vlan.Dot1qTunnel:
+			x.Fault("dropping VLAN %d packet received on dot1q-tunnel port %s that excludes this VLAN", vid, in.name)
+		default:
+			x.Fault("dropping VLAN %d packet received on port %s not configured for trunking VLAN %d", vid, in.name, vid)
+		}
+		x.Warn("disallowed VLAN VID for this input port, dropping")
 		return tags, false
 	}
 	return in.vlan.Input(tags), true

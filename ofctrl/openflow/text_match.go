@@ -85,6 +85,7 @@ type matchText struct {
 	b     strings.Builder
 	// namedType and namedProto: the protocol's keyword says the eth_type, and the nw_proto.
 	namedType, namedProto bool
+	megaflow              bool // recirc_id is matched, which only a datapath's flows do
 }
 
 func (f *matchText) add(format string, args ...any) {
@@ -161,6 +162,9 @@ func hexBytes(b []byte) string {
 	return "0x" + s
 }
 
+// FormatHex writes bytes as one number in hexadecimal, and zero as 0.
+func FormatHex(b []byte) string { return hexBytes(b) }
+
 // prefixOrMask is "", /prefix length, or /mask as an address.
 func prefixOrMask(mask []byte, size int) string {
 	if mask == nil {
@@ -175,11 +179,9 @@ func prefixOrMask(mask []byte, size int) string {
 
 func (f *matchText) metadata() {
 	m := f.m
-	if v := m.Key.Get(flow.PacketType); !m.Mask.IsZero(flow.PacketType) && v != 0 {
-		f.add("packet_type=(%d,0x%x)", v>>16, v&0xffff)
-	}
 	f.masked(flow.PktMark, "pkt_mark")
 	if !m.Mask.IsZero(flow.RecircID) {
+		f.megaflow = true
 		f.add("recirc_id=%s", hexBytes(m.Key.GetBytes(flow.RecircID, nil)))
 	}
 	f.masked(flow.DPHash, "dp_hash")
@@ -207,12 +209,22 @@ func (f *matchText) metadata() {
 	}
 	f.portMasked(flow.CTTPSrc, "ct_tp_src")
 	f.portMasked(flow.CTTPDst, "ct_tp_dst")
+	if v := m.Key.Get(flow.PacketType); !m.Mask.IsZero(flow.PacketType) {
+		if v != 0 {
+			f.add("packet_type=(%d,0x%x)", v>>16, v&0xffff)
+		} else if f.megaflow {
+			f.b.WriteString("eth,")
+		}
+	}
 }
 
 // ctStates are the conntrack flags from bit 0 on.
 var ctStates = []string{"new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"}
 
 func ctState(v, mask uint64) string {
+	if mask == 0xffffffff {
+		return flagNames(ctStates, v)
+	}
 	var b strings.Builder
 	for i, name := range ctStates {
 		switch {
@@ -338,7 +350,7 @@ func (f *matchText) vlan() {
 		mask, v := f.m.Mask.Get(id), f.m.Key.Get(id)
 		n := ""
 		if i > 0 {
-			n = "2"
+			n = "1"
 		}
 		const vid, cfi, pcp = 0x0fff, flow.VLANPresent, 0xe000
 		switch {
@@ -397,6 +409,11 @@ func (f *matchText) network() {
 	}{{flow.MPLSLabel, "mpls_label"}, {flow.MPLSTC, "mpls_tc"}, {flow.MPLSTTL, "mpls_ttl"}, {flow.MPLSBoS, "mpls_bos"}} {
 		if !m.Mask.IsZero(l.id) {
 			f.add("%s=%d", l.name, m.Key.Get(l.id))
+		}
+	}
+	for i, id := range []flow.FieldID{flow.MPLSLSE1, flow.MPLSLSE2} {
+		if !m.Mask.IsZero(id) {
+			f.add("mpls_lse%d=%s", i+1, hexBytes(m.Key.GetBytes(id, nil)))
 		}
 	}
 	if mask, v := m.Mask.Get(flow.IPFrag), m.Key.Get(flow.IPFrag); mask != 0 {
@@ -471,24 +488,26 @@ func (f *matchText) transport() {
 	}
 }
 
-var tcpFlagNames = []string{"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns"}
+var tcpFlagNames = []string{"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns", "[200]", "[400]", "[800]"}
 
-// tcpFlags writes +syn-ack for single flags, hexadecimal when reserved ones are matched.
+// flagNames writes an exact set of flags.
+func flagNames(names []string, v uint64) string {
+	if v == 0 {
+		return "0"
+	}
+	var set []string
+	for i, name := range names {
+		if v>>i&1 != 0 {
+			set = append(set, name)
+		}
+	}
+	return strings.Join(set, "|")
+}
+
+// tcpFlags writes +syn-ack for single flags, syn|ack for all of them.
 func tcpFlags(v, mask uint64) string {
 	if mask&0xfff == 0xfff {
-		if v == 0 {
-			return "0"
-		}
-		var set []string
-		for i, name := range tcpFlagNames {
-			if v>>i&1 != 0 {
-				set = append(set, name)
-			}
-		}
-		return strings.Join(set, "|")
-	}
-	if mask&^0x1ff != 0 {
-		return fmt.Sprintf("0x%x/0x%x", v, mask)
+		return flagNames(tcpFlagNames, v)
 	}
 	var b strings.Builder
 	for i, name := range tcpFlagNames {

@@ -26,7 +26,9 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Output:
 		x.outputTo(a.Port, a.MaxLen)
 	case openflow.OutputReg:
-		x.outputTo(openflow.PortNo(x.key.Uint(a.Src)), a.MaxLen)
+		no := x.key.Uint(a.Src)
+		x.detail("output port is %d", no)
+		x.outputTo(openflow.PortNo(no), a.MaxLen)
 	case openflow.OutputTrunc:
 		x.truncated(a)
 	case openflow.Enqueue:
@@ -40,10 +42,12 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.key.Write(a.Dst, a.Value)
 	case openflow.Move:
 		x.key.Move(a.Dst, a.Src)
+		x.isNow(a.Dst)
 	case openflow.StackPush:
 		x.push(a.Src)
 	case openflow.StackPop:
 		x.pop(a.Dst)
+		x.isNow(a.Dst)
 	case openflow.WriteMetadata:
 		v := x.key.Get(flow.Metadata)
 		x.key.Set(flow.Metadata, v&^a.Mask|a.Value&a.Mask)
@@ -88,7 +92,9 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.resubmit(a.Table, x.key.InPort(), true)
 	case openflow.WriteActions:
 		x.write(a.Actions)
+		x.reportActionSet("is")
 	case openflow.ClearActions:
+		x.reportActionSet("was")
 		x.clearActionSet()
 	case openflow.Clone:
 		x.clone(a.Actions)
@@ -160,6 +166,7 @@ func (x *xlate) decTTL(p flow.Prereq, field flow.FieldID, ids []uint16) bool {
 		x.key.Set(field, ttl-1)
 		return true
 	}
+	x.warn("%s decrement TTL exception", x.l3Name())
 	if ids == nil {
 		ids = oneController
 	}
@@ -167,6 +174,22 @@ func (x *xlate) decTTL(p flow.Prereq, field flow.FieldID, ids []uint16) bool {
 		x.controller(openflow.Controller{MaxLen: 0xffff, ControllerID: id, Reason: openflow.ReasonInvalidTTL})
 	}
 	return false
+}
+
+// l3Name is the packet's protocol in a report about its TTL.
+func (x *xlate) l3Name() string {
+	if x.listener == nil {
+		return ""
+	}
+	var k flow.Key
+	x.key.Peek(&k)
+	switch k.Get(flow.EthType) {
+	case 0x0800:
+		return "IPv4"
+	case 0x86dd:
+		return "IPv6"
+	}
+	return "MPLS"
 }
 
 var oneController = []uint16{0}

@@ -92,8 +92,26 @@ func (x *xlate) runActionSet() {
 	if len(x.actionSet) == 0 {
 		return
 	}
+	set := x.actionSet
+	x.actionSet, x.hasGroup = x.actionSet[len(set):], false
+	list := ordered(set)
+	if list == nil {
+		return
+	}
+
+	x.event(Event{Kind: EventActionSet})
+	// exit ends the tables, not the action set.
+	exit := x.exit
+	x.exit, x.inActionSet = false, true
+	x.do(list)
+	x.exit, x.inActionSet = exit, false
+	x.event(Event{Kind: EventEnd})
+}
+
+// ordered is what an action set does, nil when it sends the packet nowhere.
+func ordered(set []openflow.Action) []openflow.Action {
 	var last [rankNone]openflow.Action
-	for _, a := range x.actionSet {
+	for _, a := range set {
 		if r := rank(a); r < rankNone {
 			last[r] = a
 		}
@@ -102,10 +120,8 @@ func (x *xlate) runActionSet() {
 	for end < rankNone && last[end] == nil {
 		end++
 	}
-	set := x.actionSet
-	x.actionSet, x.hasGroup = x.actionSet[len(set):], false
 	if end == rankNone {
-		return
+		return nil
 	}
 	list := make([]openflow.Action, 0, len(set))
 	for r := range rankField {
@@ -118,14 +134,19 @@ func (x *xlate) runActionSet() {
 			list = append(list, a)
 		}
 	}
-	list = append(list, last[end])
+	return append(list, last[end])
+}
 
-	x.event(Event{Kind: EventActionSet})
-	// exit ends the tables, not the action set.
-	exit := x.exit
-	x.exit, x.inActionSet = false, true
-	x.do(list)
-	x.exit, x.inActionSet = exit, false
+// reportActionSet says what the action set is or was.
+func (x *xlate) reportActionSet(verb string) {
+	if x.listener == nil {
+		return
+	}
+	if list := ordered(x.actionSet); list != nil {
+		x.detail("action set %s: %s", verb, openflow.FormatActions(list, nil))
+	} else {
+		x.detail("action set %s empty", verb)
+	}
 }
 
 // sameActions compares lists of actions of frozen states.

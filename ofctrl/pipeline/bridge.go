@@ -98,6 +98,9 @@ type Context interface {
 	Slow(reason string)
 	// Report adds a line to the trace, if there is one (format as of fmt; nothing is formatted otherwise).
 	Report(format string, args ...any)
+	// Warn is Report for what went wrong, Fault for what must not be.
+	Warn(format string, args ...any)
+	Fault(format string, args ...any)
 }
 
 // VLAN is one tag of a stack.

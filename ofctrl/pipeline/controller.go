@@ -64,6 +64,8 @@ func (x *xlate) controller(a openflow.Controller) {
 	x.emit(odp.Userspace{
 		Kind: odp.UpcallController, Cookie: n.id, ControllerReason: uint8(a.Reason), MaxLen: a.MaxLen,
 		RuleCookie: in.Cookie, ControllerID: a.ControllerID,
+		// A trace without side effects shows what the flow does, but sends nothing.
+		DontSend: x.listener != nil && !x.learn,
 	})
 }
 

@@ -42,13 +42,13 @@ func (x *xlate) outputTo(no openflow.PortNo, maxLen uint16) {
 // many bytes are sent.
 func (x *xlate) outputPort(no openflow.PortNo, trunc uint32) {
 	if no == x.key.InPort() {
-		x.detail("skipping output to input port")
+		x.warn("skipping output to input port")
 		return
 	}
 	if p := x.bridge.PortByNo(no); p != nil {
 		x.output(p, trunc)
 	} else {
-		x.warn("nonexistent output port %d", no)
+		x.warn("Nonexistent output port")
 	}
 }
 
@@ -57,7 +57,7 @@ func (x *xlate) output(p *Port, trunc uint32) {
 	switch {
 	case x.drop != odp.DropNone:
 	case p.Config&openflow.ConfigNoFwd != 0:
-		x.detail("NO_FWD set on port %s, skipping output", p.Name)
+		x.detail("OFPPC_NO_FWD set, skipping output")
 	case p.Config&openflow.ConfigPortDown != 0:
 		x.detail("port %s is down, skipping output", p.Name)
 	case p.State&openflow.StateBlocked != 0:
@@ -142,9 +142,11 @@ func (x *xlate) patch(p *Port) {
 		x.key.EnterBridge(in.No)
 		if x.receives(in) {
 			x.tableZero()
+			x.event(Event{Kind: EventEnd})
 			x.runActionSet()
 		}
 	}
+	x.event(Event{Kind: EventEnd})
 	x.depth--
 
 	// That the peer's flows exit says nothing about those of this bridge.

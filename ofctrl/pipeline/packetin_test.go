@@ -359,9 +359,10 @@ func TestTrace(t *testing.T) {
 		got = append(got, step{e.Kind, e.Depth, e.Text})
 	}
 	want := []step{
-		{EventBridge, 0, ""}, {EventTable, 0, ""}, {EventAction, 0, ""}, {EventDetail, 0, "skipping output to input port"},
+		{EventBridge, 0, ""}, {EventTable, 0, ""}, {EventAction, 0, ""}, {EventWarn, 0, "skipping output to input port"},
 		{EventAction, 0, ""}, {EventTable, 0, ""}, {EventAction, 0, ""},
 		{EventBridge, 0, ""}, {EventTable, 1, ""}, {EventAction, 1, ""}, {EventError, 1, "ct is not supported by this switch"},
+		{EventEnd, 1, ""}, {EventEnd, 1, ""}, {EventEnd, 0, ""},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

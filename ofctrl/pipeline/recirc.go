@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -59,7 +60,7 @@ func (x *xlate) freeze(table uint8, actions []openflow.Action) (id uint32, ok bo
 func (x *xlate) thaw(id uint32) {
 	f, ok := x.t.frozen.lookup(id)
 	if !ok {
-		x.errorf(odp.DropNoRecirculationContext, "no recirculation data for recirc_id %d", id)
+		x.errorf(odp.DropNoRecirculationContext, "Recirculation context not found for ID %x", id)
 		return
 	}
 	x.enter(f.Bridge)
@@ -68,11 +69,12 @@ func (x *xlate) thaw(id uint32) {
 	x.stack = append(x.stack, f.Stack...)
 	x.actionSet, x.hasGroup = append(x.actionSet, f.ActionSet...), f.HasGroup
 	x.table = f.Table
-	x.event(Event{Kind: EventThaw})
 	if len(f.Actions) > 0 {
+		x.event(Event{Kind: EventThaw, Text: fmt.Sprintf("Resuming with %d actions of table %d", len(f.Actions), f.Table)})
 		x.do(f.Actions)
-	} else if rule := x.lookup(f.Table, f.InPort, false); rule != nil {
-		x.doRule(rule, false)
+	} else {
+		x.event(Event{Kind: EventThaw, Text: fmt.Sprintf("Resuming from table %d", f.Table)})
+		x.doRule(x.lookup(f.Table, f.InPort, false), false)
 	}
 }
 

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"fmt"
 
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
@@ -13,10 +15,11 @@ type EventKind uint8
 // Kinds of events.
 const (
 	EventBridge    EventKind = iota + 1 // translation enters Bridge
-	EventTable                          // Table was looked up: Rule, nil for a miss
-	EventAction                         // Action is next
+	EventTable                          // Table was looked up: Rule, nil for a miss; a Text says why not for fragments
+	EventAction                         // Action is next; nil: the packet is dropped for want of one
 	EventActionSet                      // the action set is executed
-	EventThaw                           // translation goes on after a recirculation
+	EventThaw                           // translation goes on after a recirculation, as Text says
+	EventEnd                            // what EventBridge, EventTable or EventActionSet began last is over
 	EventDetail                         // Text explains
 	EventWarn                           // Text says what went wrong without ending the translation
 	EventError                          // Text says why the packet is dropped
@@ -55,6 +58,52 @@ func (x *xlate) text(k EventKind, format string, args []any) {
 	if x.listener != nil {
 		x.event(Event{Kind: k, Text: fmt.Sprintf(format, args...)})
 	}
+}
+
+// TraceFlow translates the flow of a packet in bridge b: unlike that of Translate, req.Key has an OpenFlow port of b as
+// its in_port, and its registers and metadata count. Nothing of the result may be installed. start and end are the flow as
+// it goes in and comes out.
+func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Result, l Listener) (start, end flow.Key) {
+	t.o.Mu.RLock()
+	defer t.o.Mu.RUnlock()
+	x := t.context(res, l)
+	defer t.release(x)
+	x.packet, x.learn = req.Packet, req.Learn
+	no := openflow.PortNo(req.Key.Get(flow.InPortOXM))
+	x.key.Init(req.Key, no)
+	x.key.SetMetadata(&flow.Match{Key: *req.Key, Mask: *req.Key})
+	x.key.Peek(&start)
+	id := uint32(req.Key.Get(flow.RecircID))
+	if _, ok := t.frozen.lookup(id); !ok {
+		x.enter(b)
+	} // else its own bridge is entered
+	if id != 0 {
+		x.thaw(id)
+	} else if in := b.PortByNo(no); in == nil || x.receives(in) {
+		x.tableZero()
+	}
+	x.runActionSet()
+	x.key.Peek(&end)
+	x.finish()
+	return start, end
+}
+
+// isNow reports what a subfield has become.
+func (x *xlate) isNow(s flow.Subfield) {
+	if x.listener == nil {
+		return
+	}
+	var k flow.Key
+	x.key.Peek(&k)
+	v := s.Read(&k)
+	text := openflow.FormatHex(v)
+	if s == flow.WholeField(s.Field) {
+		text = openflow.FormatValue(s.Field, k.GetBytes(s.Field, nil), nil)
+		if s.Field == flow.InPort {
+			text = openflow.PortNo(k.Get(s.Field)).String() // as on the wire it would be cut
+		}
+	}
+	x.detail("%s is now %s", openflow.FormatSubfield(s), text)
 }
 
 func (x *xlate) detail(format string, args ...any) { x.text(EventDetail, format, args) }

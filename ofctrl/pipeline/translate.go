@@ -114,9 +114,7 @@ func (x *xlate) translate(key *flow.Key) {
 
 // tableZero starts the pipeline of the bridge.
 func (x *xlate) tableZero() {
-	if rule := x.lookup(0, x.key.InPort(), true); rule != nil {
-		x.doRule(rule, false)
-	}
+	x.doRule(x.lookup(0, x.key.InPort(), true), false)
 }
 
 // receives reports whether a port takes packets in.

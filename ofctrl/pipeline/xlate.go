@@ -89,7 +89,7 @@ func (x *xlate) commit() { x.res.Actions = x.key.Commit(x.res.Actions) }
 func (x *xlate) lookup(id uint8, in openflow.PortNo, miss bool) *table.Rule {
 	frag := x.bridge.FragHandling() & 3
 	if frag == openflow.FragDrop && x.key.Has(flow.PrereqIP) && x.key.Get(flow.IPFrag) != 0 {
-		x.detail("fragment dropped, as set by the controller")
+		x.event(Event{Kind: EventTable, Table: id, Text: `Packets are IP fragments and the fragment handling mode is "drop".`})
 		x.creditMiss(table.MissFragments)
 		return nil
 	}
@@ -119,10 +119,12 @@ func (x *xlate) resubmit(id uint8, in openflow.PortNo, miss bool) {
 	if !x.resources() {
 		return
 	}
-	if rule := x.lookup(id, in, miss); rule != nil {
+	rule := x.lookup(id, in, miss)
+	if rule != nil {
 		x.resubmits++
-		x.doRule(rule, id <= x.table)
 	}
+	x.doRule(rule, id <= x.table)
+	x.event(Event{Kind: EventEnd})
 }
 
 // resources reports whether translation may go on to another table.
@@ -141,8 +143,14 @@ func (x *xlate) resources() bool {
 	return !x.done()
 }
 
-// doRule runs the actions of a rule.
+// doRule runs the actions of a rule, none when there is none.
 func (x *xlate) doRule(rule *table.Rule, deepens bool) {
+	if rule == nil || len(rule.Actions) == 0 {
+		x.event(Event{Kind: EventAction})
+	}
+	if rule == nil {
+		return
+	}
 	wasRule, wasTable := x.rule, x.table
 	x.rule, x.table = rule, rule.Table
 	if deepens {
@@ -219,7 +227,7 @@ func (x *xlate) SetVLANs(tags []VLAN) {
 // Output implements Context.
 func (x *xlate) Output(p *Port) {
 	if p.No == x.key.InPort() {
-		x.detail("skipping output to input port")
+		x.warn("skipping output to input port")
 		return
 	}
 	x.output(p, 0)
@@ -227,3 +235,9 @@ func (x *xlate) Output(p *Port) {
 
 // Report implements Context.
 func (x *xlate) Report(format string, args ...any) { x.text(EventDetail, format, args) }
+
+// Warn implements Context.
+func (x *xlate) Warn(format string, args ...any) { x.text(EventWarn, format, args) }
+
+// Fault implements Context.
+func (x *xlate) Fault(format string, args ...any) { x.text(EventError, format, args) }

@@ -259,6 +259,9 @@ func (k *Key) Save(s *State) { s.s = k.now }
 // Restore undoes all writes since Save.
 func (k *Key) Restore(s *State) { k.now = s.s }
 
+// Peek copies the key as it is now for people to see. It un-wildcards nothing, so nothing may be decided by the copy.
+func (k *Key) Peek(key *flow.Key) { *key = k.now.key }
+
 // InPort is the OpenFlow port in the key.
 func (k *Key) InPort() openflow.PortNo { return openflow.PortNo(k.Get(flow.InPortOXM)) }
 
