@@ -160,6 +160,8 @@ func (c *conn) bundleable(m openflow.Message) error {
 	switch m := m.(type) {
 	case *openflow.FlowMod:
 		return c.prepareFlowMod(m)
+	case *openflow.GroupMod:
+		return checkBuckets(m)
 	case *openflow.PacketOut:
 		return c.checkPacketOut(m)
 	case *openflow.PortMod:
@@ -259,11 +261,14 @@ func (c *conn) changeTables(raw []byte) ([]table.Removed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m, ok := m.(*openflow.FlowMod); ok {
+	switch m := m.(type) {
+	case *openflow.FlowMod:
 		if err := c.prepareFlowMod(m); err != nil {
 			return nil, err
 		}
 		return c.sw.o.Tables.Apply(m)
+	case *openflow.GroupMod:
+		return c.sw.o.Tables.ApplyGroup(m)
 	}
 	return nil, openflow.BundleMsgUnsup
 }

@@ -57,6 +57,11 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 			return err
 		}
 		return c.flowMod(m)
+	case *openflow.GroupMod:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.groupMod(m)
 	case *openflow.PacketOut:
 		if err := c.mayWrite(); err != nil {
 			return err
@@ -184,6 +189,12 @@ func (c *conn) setConfig(m *openflow.SetConfig) {
 func (c *conn) packetOut(m *openflow.PacketOut) error {
 	if err := c.checkPacketOut(m); err != nil {
 		return err
+	}
+	c.sw.o.Mu.RLock()
+	err := c.sw.o.Tables.CheckGroups(m.Actions)
+	c.sw.o.Mu.RUnlock()
+	if err != nil {
+		return fmt.Errorf("packet-out: %w", err)
 	}
 	return c.sw.o.Host.PacketOut(m)
 }

@@ -49,6 +49,12 @@ func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartR
 		return parts(ctx, c, xid, ports, func(p []openflow.Port) openflow.MultipartBody {
 			return &openflow.PortDescReply{Ports: p}
 		})
+	case *openflow.GroupDescRequest:
+		return c.groupDesc(ctx, xid, req.ID)
+	case *openflow.GroupStatsRequest:
+		return c.groupStats(ctx, xid, req.ID)
+	case *openflow.GroupFeaturesRequest:
+		return c.groupFeatures(ctx, xid)
 	case *openflow.QueueRequest:
 		return c.queues(ctx, xid, req)
 	}

@@ -8,15 +8,11 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
-// What a switch without groups, meters, queues and tunnel options answers to those who ask for
+// What a switch without meters, queues and tunnel options answers to those who ask for
 // them: what it could hold, and that there is nothing. Tools and ovn-controller ask as a matter
 // of course.
 
 const (
-	groupTypes        = 0xf // all, select, indirect, fast failover
-	groupCapabilities = 0x7 // select weight, select liveness, chaining
-	maxGroups         = 0xffffff00
-
 	maxMeters         = 262144
 	meterBandTypes    = 1 << 1 // drop
 	meterCapabilities = 0xf    // kbps, pktps, burst, stats
@@ -38,19 +34,6 @@ const actionTypes10 = 1<<0 | 1<<3
 // none answers a multipart request for what the switch has none of.
 func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) error {
 	switch m := m.(type) {
-	case *openflow.GroupStatsRequest:
-		return c.part(ctx, xid, &openflow.GroupStatsReply{})
-	case *openflow.GroupDescRequest:
-		return c.part(ctx, xid, &openflow.GroupDescReply{})
-	case *openflow.GroupFeaturesRequest:
-		types := uint32(actionTypes)
-		if c.version == openflow.V10 {
-			types = actionTypes10
-		}
-		return c.part(ctx, xid, &openflow.GroupFeaturesReply{
-			Types: groupTypes, Capabilities: groupCapabilities,
-			Max: [4]uint32{maxGroups, maxGroups, maxGroups, maxGroups}, Actions: [4]uint32{types, types, types, types},
-		})
 	case *openflow.MeterStatsRequest:
 		if m.ID != allMeters {
 			return fmt.Errorf("meter %d: %w", m.ID, openflow.MeterModUnknownMeter)
