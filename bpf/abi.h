@@ -6,7 +6,7 @@
 #include "kernel.h"
 #include "flow_key.h"
 
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 
 #define PORT_NONE 0xffffffffu
 #define IFNAMSIZ 16
@@ -50,6 +50,7 @@ enum drop_reason {
 	DROP_RECIRC_LIMIT,
 	DROP_NESTING, /* bridges through bridges, deeper than NEST_MAX */
 	DROP_INTERNAL, /* a map or program is missing, or too many programs for one packet */
+	DROP_METER,
 	DROP_MAX,
 };
 
@@ -110,6 +111,8 @@ struct dp_config {
 	__u32 order;
 	__u64 hash_mul[SLOT_WORDS]; /* the multipliers that the pinned tables were hashed with */
 	__u64 jiffies, ktime;       /* written by the clock program: one moment in both clocks */
+	__u32 inject_ifindex;       /* the device that copies with lists of their own go through */
+	__u32 reserved;
 };
 
 /* Flow cache: the slot that a packet of this hash hit last. */
@@ -126,10 +129,10 @@ struct cache_entry {
 #define ACT_WORDS 8
 
 enum act_op {
-	ACT_END,        /* drop as "no action" when nothing was sent before */
+	ACT_END,        /* a: 0: drop as "no action" when nothing was sent before */
 	ACT_OUTPUT,     /* c: port */
 	ACT_USERSPACE,  /* a: kind, c: cookie */
-	ACT_SET_ETH,    /* dst value, mask, src value, mask */
+	ACT_SET_ETH,    /* dst value, mask, src value, mask; a: 1: only where there is no VLAN header */
 	ACT_SET_IPV4,   /* src value and mask, dst, {tos value, mask, ttl value, mask} */
 	ACT_SET_IPV6,   /* {label value and mask}; a, b: see set.h */
 	ACT_SET_IPV6_ADDR, /* a: 0 src, 1 dst; value (2), mask (2) */
@@ -145,8 +148,22 @@ enum act_op {
 	ACT_SET_ARP,    /* op, spa, tpa */
 	ACT_SET_ARP_HW, /* a: 0 sha, 1 tha; value, mask */
 	ACT_SET_ICMP,   /* type and code */
+	ACT_CLONE,      /* c: block of a list that runs on a copy */
+	ACT_SAMPLE,     /* c: block; the probability; a: 1: on the packet itself, which may end there */
+	ACT_CHECK_LEN,  /* b: length; {block if longer, block if not}; a: as ACT_SAMPLE */
+	ACT_TRUNC,      /* c: bytes of the output or (a: 1) upcall behind it */
+	ACT_METER,      /* c: id */
+	ACT_PUSH_MPLS,  /* b: Ethertype, host order; c: entry, network order */
+	ACT_POP_MPLS,   /* b: Ethertype, host order */
+	ACT_SET_MPLS,   /* {entry value, mask} */
+	ACT_SET_SCTP,   /* as ACT_SET_PORTS */
+	ACT_SET_ND_TARGET, /* value (2), mask (2) */
+	ACT_SET_ND,     /* b: option type and (high byte) its mask; {reserved value, mask}, source
+			   address value, mask, target address value, mask */
 	ACT_MAX,
 };
+
+#define BLOCK_NONE 0xffffffffu /* an empty list */
 
 #define ACT_LAST 0x80 /* in op: nothing follows, so the packet itself may go */
 
@@ -159,6 +176,26 @@ struct act {
 
 struct act_block {
 	__u64 w[ACT_WORDS];
+};
+
+/* ---- meters ---- */
+
+/* A token bucket per band. Tokens are bits or thousandths of a packet. */
+#define METER_BANDS 8
+struct meter_band {
+	__u64 rate; /* tokens per millisecond */
+	__u64 size; /* of the bucket */
+	__s64 tokens;
+	__u64 packets, bytes; /* dropped */
+};
+
+struct dp_meter {
+	__u32 bands; /* 0: there is no such meter, all pass */
+	__u32 pktps; /* tokens are of packets */
+	__u64 time;  /* ktime of the last filling, in steps of a millisecond */
+	__u64 since; /* ktime of its making */
+	__u64 packets, bytes;
+	struct meter_band band[METER_BANDS];
 };
 
 /* A packet that the agent injects carries the number of this record in its mark. */
@@ -174,6 +211,7 @@ struct inject_rec {
 };
 #define INJECT_MAGIC 0x0b5f0000u /* in the mark's high half, against stray packets of the host */
 #define INJECT_LANES 64
+#define INJECT_COPY (INJECT_MAGIC | 0xffffu) /* a copy; its state is in the ctx of its nesting level */
 
 /* ---- upcalls ---- */
 
@@ -194,7 +232,7 @@ struct upcall_rec {
 	__u8 csum_partial;
 	__u8 pad[5];
 	struct flow_key key;
-	__u32 reserved;
+	__u32 cut; /* the packet is to be cut to this, 0: not */
 	__u32 headroom; /* where the agent puts the tag back */
 	/* the packet */
 };

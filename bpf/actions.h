@@ -33,7 +33,7 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 		a = *(struct act *)&b->w[pc];
 		switch (a.op & ~ACT_LAST) {
 		case ACT_END:
-			return c->s.sent ? end(c) : drop(c, 0);
+			return c->s.sent | a.a ? end(c) : drop(c, 0);
 		case ACT_DROP:
 			return drop(c, a.a);
 		case ACT_OUTPUT:
@@ -60,8 +60,40 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			c->s.block = block;
 			c->s.pc = pc + 1;
 			return go(skb, c, PROG_HASH);
+		case ACT_TRUNC:
+			if (a.a) {
+				c->s.trunc = a.c;
+				break;
+			}
+			err = truncate(skb, a.c);
+			break;
+		case ACT_CLONE:
+		case ACT_SAMPLE:
+		case ACT_CHECK_LEN:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_COPY);
+		case ACT_METER:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_METER);
+		case ACT_PUSH_MPLS:
+		case ACT_POP_MPLS:
+		case ACT_SET_MPLS:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_MPLS);
+		case ACT_SET_SCTP:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_SCTP);
+		case ACT_SET_ND_TARGET:
+		case ACT_SET_ND:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_ND);
 		case ACT_SET_ETH:
-			err = set_eth(skb, b, pc);
+			err = set_eth(skb, b, pc, a.a);
 			words = 5;
 			break;
 		case ACT_SET_IPV4:

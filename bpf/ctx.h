@@ -5,7 +5,7 @@
 
 #include "maps.h"
 
-#define NEST_MAX 4
+#define NEST_MAX 5
 #define RECIRC_MAX 16
 
 struct ctx_state {
@@ -23,6 +23,9 @@ struct ctx_state {
 	__u32 search; /* subtables tried */
 	__u32 hash;   /* of the flow cache */
 	__u32 recircs;
+	__u32 trunc;  /* upcall: bytes of the packet that go up, 0: all */
+	__u32 copy;   /* this is of a copy that is on its way to the inject program, */
+	__u32 mark;   /* which has this mark */
 	__u32 kind; /* upcall: kind and cookie; hash: symmetric and basis */
 	__u32 cookie;
 	__u32 changed;   /* the packet is not what the key says */

@@ -6,7 +6,9 @@
 
 #include "actions.h"
 #include "hash.h"
-#include "upcall.h"
+#include "meter.h"
+#include "mpls.h"
+#include "nd.h"
 
 /* The kernel lets only GPL-compatible programs call the helpers that read its memory. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -39,7 +41,7 @@ static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_
 		c->key.dp_hash = bpf_htonl(dp_hash);
 		c->s.meta = dp_hash != 0;
 	}
-	c->s.recircs = c->s.sent = c->s.injected = 0;
+	c->s.recircs = c->s.sent = c->s.injected = c->s.trunc = 0;
 	c->s.out_port = PORT_NONE;
 	c->s.reason = DROP_MAX;
 }
@@ -84,7 +86,8 @@ int egress(struct __sk_buff *skb)
 }
 
 /* Of the agent's own device: packets with an action list. The mark names their record, which
- * is the agent's again when its send call returns. */
+ * is the agent's again when its send call returns; or it says that this is a copy, whose state
+ * run_copy() has prepared. */
 SEC("tc")
 int inject(struct __sk_buff *skb)
 {
@@ -92,6 +95,14 @@ int inject(struct __sk_buff *skb)
 	struct inject_rec *in;
 	union ctx *c;
 
+	if (skb->mark == INJECT_COPY) {
+		c = ctx_get();
+		if (!c || !c->s.copy)
+			return TC_ACT_SHOT;
+		c->s.copy = 0;
+		skb->mark = c->s.mark;
+		return go(skb, c, PROG_ACTIONS);
+	}
 	if (n >= INJECT_LANES)
 		return TC_ACT_SHOT; /* the host's own chatter */
 	in = bpf_map_lookup_elem(&injects, &n);
@@ -196,6 +207,7 @@ int upcall(struct __sk_buff *skb)
 	if (refresh(skb, c) == PARSE_PULL)
 		return drop(c, DROP_PULL);
 	err = send_up(skb, c);
+	c->s.trunc = 0;
 	if (err) {
 		struct totals *t = bpf_map_lookup_elem(&total, &zero);
 
@@ -211,6 +223,68 @@ int upcall(struct __sk_buff *skb)
 	}
 	c->s.sent++;
 	return go(skb, c, PROG_ACTIONS);
+}
+
+/* Actions with lists of their own. */
+SEC("tc")
+int copy(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_nested(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int meter(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_meter(skb, c) : TC_ACT_SHOT;
+}
+
+/* These end or go on with the actions. */
+
+SEC("tc")
+int mpls(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	int verdict;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	verdict = run_mpls(skb, c);
+	if (verdict)
+		return verdict;
+	/* Other headers are where the next actions look. */
+	if (refresh(skb, c) == PARSE_PULL)
+		return drop(c, DROP_PULL);
+	return go(skb, c, PROG_ACTIONS);
+}
+
+SEC("tc")
+int sctp(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	int verdict;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	verdict = run_sctp(skb, c);
+	return verdict ? verdict : go(skb, c, PROG_ACTIONS);
+}
+
+SEC("tc")
+int nd(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	int verdict;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	if (refresh(skb, c) == PARSE_PULL)
+		return drop(c, DROP_PULL);
+	verdict = run_nd(skb, c);
+	return verdict ? verdict : go(skb, c, PROG_ACTIONS);
 }
 
 /* Not attached: run by the agent to relate jiffies to the monotonic clock. */

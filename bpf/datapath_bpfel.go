@@ -29,26 +29,37 @@ type DatapathActBlock struct {
 type DatapathActOp uint32
 
 const (
-	DatapathActOpACT_END          DatapathActOp = 0
-	DatapathActOpACT_OUTPUT       DatapathActOp = 1
-	DatapathActOpACT_USERSPACE    DatapathActOp = 2
-	DatapathActOpACT_SET_ETH      DatapathActOp = 3
-	DatapathActOpACT_SET_IPV4     DatapathActOp = 4
-	DatapathActOpACT_SET_IPV6     DatapathActOp = 5
-	DatapathActOpACT_SET_IPV6ADDR DatapathActOp = 6
-	DatapathActOpACT_SET_PORTS    DatapathActOp = 7
-	DatapathActOpACT_SET_MARK     DatapathActOp = 8
-	DatapathActOpACT_SET_PRIORITY DatapathActOp = 9
-	DatapathActOpACT_PUSH_VLAN    DatapathActOp = 10
-	DatapathActOpACT_POP_VLAN     DatapathActOp = 11
-	DatapathActOpACT_DROP         DatapathActOp = 12
-	DatapathActOpACT_RECIRC       DatapathActOp = 13
-	DatapathActOpACT_HASH         DatapathActOp = 14
-	DatapathActOpACT_JUMP         DatapathActOp = 15
-	DatapathActOpACT_SET_ARP      DatapathActOp = 16
-	DatapathActOpACT_SET_ARP_HW   DatapathActOp = 17
-	DatapathActOpACT_SET_ICMP     DatapathActOp = 18
-	DatapathActOpACT_MAX          DatapathActOp = 19
+	DatapathActOpACT_END           DatapathActOp = 0
+	DatapathActOpACT_OUTPUT        DatapathActOp = 1
+	DatapathActOpACT_USERSPACE     DatapathActOp = 2
+	DatapathActOpACT_SET_ETH       DatapathActOp = 3
+	DatapathActOpACT_SET_IPV4      DatapathActOp = 4
+	DatapathActOpACT_SET_IPV6      DatapathActOp = 5
+	DatapathActOpACT_SET_IPV6ADDR  DatapathActOp = 6
+	DatapathActOpACT_SET_PORTS     DatapathActOp = 7
+	DatapathActOpACT_SET_MARK      DatapathActOp = 8
+	DatapathActOpACT_SET_PRIORITY  DatapathActOp = 9
+	DatapathActOpACT_PUSH_VLAN     DatapathActOp = 10
+	DatapathActOpACT_POP_VLAN      DatapathActOp = 11
+	DatapathActOpACT_DROP          DatapathActOp = 12
+	DatapathActOpACT_RECIRC        DatapathActOp = 13
+	DatapathActOpACT_HASH          DatapathActOp = 14
+	DatapathActOpACT_JUMP          DatapathActOp = 15
+	DatapathActOpACT_SET_ARP       DatapathActOp = 16
+	DatapathActOpACT_SET_ARP_HW    DatapathActOp = 17
+	DatapathActOpACT_SET_ICMP      DatapathActOp = 18
+	DatapathActOpACT_CLONE         DatapathActOp = 19
+	DatapathActOpACT_SAMPLE        DatapathActOp = 20
+	DatapathActOpACT_CHECK_LEN     DatapathActOp = 21
+	DatapathActOpACT_TRUNC         DatapathActOp = 22
+	DatapathActOpACT_METER         DatapathActOp = 23
+	DatapathActOpACT_PUSH_MPLS     DatapathActOp = 24
+	DatapathActOpACT_POP_MPLS      DatapathActOp = 25
+	DatapathActOpACT_SET_MPLS      DatapathActOp = 26
+	DatapathActOpACT_SET_SCTP      DatapathActOp = 27
+	DatapathActOpACT_SET_ND_TARGET DatapathActOp = 28
+	DatapathActOpACT_SET_ND        DatapathActOp = 29
+	DatapathActOpACT_MAX           DatapathActOp = 30
 )
 
 type DatapathBucket struct {
@@ -153,6 +164,9 @@ type DatapathCtxState struct {
 	Search   uint32
 	Hash     uint32
 	Recircs  uint32
+	Trunc    uint32
+	Copy     uint32
+	Mark     uint32
 	Kind     uint32
 	Cookie   uint32
 	Changed  uint32
@@ -164,15 +178,36 @@ type DatapathCtxState struct {
 	Meta     uint32
 	OutPort  uint32
 	Reason   uint32
+	_        [4]byte
 }
 
 type DatapathDpConfig struct {
+	_             structs.HostLayout
+	Layout        uint32
+	Order         uint32
+	HashMul       [22]uint64
+	Jiffies       uint64
+	Ktime         uint64
+	InjectIfindex uint32
+	Reserved      uint32
+}
+
+type DatapathDpMeter struct {
 	_       structs.HostLayout
-	Layout  uint32
-	Order   uint32
-	HashMul [22]uint64
-	Jiffies uint64
-	Ktime   uint64
+	Bands   uint32
+	Pktps   uint32
+	Time    uint64
+	Since   uint64
+	Packets uint64
+	Bytes   uint64
+	Band    [8]struct {
+		_       structs.HostLayout
+		Rate    uint64
+		Size    uint64
+		Tokens  int64
+		Packets uint64
+		Bytes   uint64
+	}
 }
 
 type DatapathDropReason uint32
@@ -190,7 +225,8 @@ const (
 	DatapathDropReasonDROP_RECIRC_LIMIT DatapathDropReason = 40
 	DatapathDropReasonDROP_NESTING      DatapathDropReason = 41
 	DatapathDropReasonDROP_INTERNAL     DatapathDropReason = 42
-	DatapathDropReasonDROP_MAX          DatapathDropReason = 43
+	DatapathDropReasonDROP_METER        DatapathDropReason = 43
+	DatapathDropReasonDROP_MAX          DatapathDropReason = 44
 )
 
 type DatapathFlowSlot struct {
@@ -266,7 +302,7 @@ type DatapathPortStats struct {
 	TxDropped uint64
 	Tokens    uint64
 	TokenTime uint64
-	Drops     [43]uint64
+	Drops     [44]uint64
 }
 
 type DatapathProgIndex uint32
@@ -277,7 +313,12 @@ const (
 	DatapathProgIndexPROG_UPCALL  DatapathProgIndex = 2
 	DatapathProgIndexPROG_MORE    DatapathProgIndex = 3
 	DatapathProgIndexPROG_HASH    DatapathProgIndex = 4
-	DatapathProgIndexPROG_MAX     DatapathProgIndex = 5
+	DatapathProgIndexPROG_COPY    DatapathProgIndex = 5
+	DatapathProgIndexPROG_METER   DatapathProgIndex = 6
+	DatapathProgIndexPROG_MPLS    DatapathProgIndex = 7
+	DatapathProgIndexPROG_SCTP    DatapathProgIndex = 8
+	DatapathProgIndexPROG_ND      DatapathProgIndex = 9
+	DatapathProgIndexPROG_MAX     DatapathProgIndex = 10
 )
 
 type DatapathSubtable struct {
@@ -381,7 +422,7 @@ type DatapathUpcallRec struct {
 		Pad7          [4]uint8
 		TunOpts       [256]uint8
 	}
-	Reserved uint32
+	Cut      uint32
 	Headroom uint32
 }
 
@@ -395,6 +436,7 @@ const (
 	DatapathMapConfig        = "config"
 	DatapathMapCtxs          = "ctxs"
 	DatapathMapInjects       = "injects"
+	DatapathMapMeters        = "meters"
 	DatapathMapNest          = "nest"
 	DatapathMapOrders        = "orders"
 	DatapathMapPortIdx       = "port_idx"
@@ -410,14 +452,20 @@ const (
 	DatapathProgActions      = "actions"
 	DatapathProgAgain        = "again"
 	DatapathProgClock        = "clock"
+	DatapathProgCopy         = "copy"
 	DatapathProgEgress       = "egress"
 	DatapathProgHash         = "hash"
 	DatapathProgIngress      = "ingress"
 	DatapathProgInject       = "inject"
+	DatapathProgMeter        = "meter"
 	DatapathProgMore         = "more"
+	DatapathProgMpls         = "mpls"
+	DatapathProgNd           = "nd"
+	DatapathProgSctp         = "sctp"
 	DatapathProgUpcall       = "upcall"
 	DatapathVarAbiTypes      = "abi_types"
 	DatapathVarBucketMask    = "bucket_mask"
+	DatapathVarCrc32cShift   = "crc32c_shift"
 	DatapathVarHashMul       = "hash_mul"
 	DatapathVarMaxPorts      = "max_ports"
 	DatapathVarN_rings       = "n_rings"
@@ -472,11 +520,16 @@ type DatapathProgramSpecs struct {
 	Actions *ebpf.ProgramSpec `ebpf:"actions"`
 	Again   *ebpf.ProgramSpec `ebpf:"again"`
 	Clock   *ebpf.ProgramSpec `ebpf:"clock"`
+	Copy    *ebpf.ProgramSpec `ebpf:"copy"`
 	Egress  *ebpf.ProgramSpec `ebpf:"egress"`
 	Hash    *ebpf.ProgramSpec `ebpf:"hash"`
 	Ingress *ebpf.ProgramSpec `ebpf:"ingress"`
 	Inject  *ebpf.ProgramSpec `ebpf:"inject"`
+	Meter   *ebpf.ProgramSpec `ebpf:"meter"`
 	More    *ebpf.ProgramSpec `ebpf:"more"`
+	Mpls    *ebpf.ProgramSpec `ebpf:"mpls"`
+	Nd      *ebpf.ProgramSpec `ebpf:"nd"`
+	Sctp    *ebpf.ProgramSpec `ebpf:"sctp"`
 	Upcall  *ebpf.ProgramSpec `ebpf:"upcall"`
 }
 
@@ -490,6 +543,7 @@ type DatapathMapSpecs struct {
 	Config    *ebpf.MapSpec `ebpf:"config"`
 	Ctxs      *ebpf.MapSpec `ebpf:"ctxs"`
 	Injects   *ebpf.MapSpec `ebpf:"injects"`
+	Meters    *ebpf.MapSpec `ebpf:"meters"`
 	Nest      *ebpf.MapSpec `ebpf:"nest"`
 	Orders    *ebpf.MapSpec `ebpf:"orders"`
 	PortIdx   *ebpf.MapSpec `ebpf:"port_idx"`
@@ -510,6 +564,7 @@ type DatapathMapSpecs struct {
 type DatapathVariableSpecs struct {
 	AbiTypes      *ebpf.VariableSpec `ebpf:"abi_types"`
 	BucketMask    *ebpf.VariableSpec `ebpf:"bucket_mask"`
+	Crc32cShift   *ebpf.VariableSpec `ebpf:"crc32c_shift"`
 	HashMul       *ebpf.VariableSpec `ebpf:"hash_mul"`
 	MaxPorts      *ebpf.VariableSpec `ebpf:"max_ports"`
 	N_rings       *ebpf.VariableSpec `ebpf:"n_rings"`
@@ -545,6 +600,7 @@ type DatapathMaps struct {
 	Config    *ebpf.Map `ebpf:"config"`
 	Ctxs      *ebpf.Map `ebpf:"ctxs"`
 	Injects   *ebpf.Map `ebpf:"injects"`
+	Meters    *ebpf.Map `ebpf:"meters"`
 	Nest      *ebpf.Map `ebpf:"nest"`
 	Orders    *ebpf.Map `ebpf:"orders"`
 	PortIdx   *ebpf.Map `ebpf:"port_idx"`
@@ -567,6 +623,7 @@ func (m *DatapathMaps) Close() error {
 		m.Config,
 		m.Ctxs,
 		m.Injects,
+		m.Meters,
 		m.Nest,
 		m.Orders,
 		m.PortIdx,
@@ -588,6 +645,7 @@ func (m *DatapathMaps) Close() error {
 type DatapathVariables struct {
 	AbiTypes      *ebpf.Variable `ebpf:"abi_types"`
 	BucketMask    *ebpf.Variable `ebpf:"bucket_mask"`
+	Crc32cShift   *ebpf.Variable `ebpf:"crc32c_shift"`
 	HashMul       *ebpf.Variable `ebpf:"hash_mul"`
 	MaxPorts      *ebpf.Variable `ebpf:"max_ports"`
 	N_rings       *ebpf.Variable `ebpf:"n_rings"`
@@ -604,11 +662,16 @@ type DatapathPrograms struct {
 	Actions *ebpf.Program `ebpf:"actions"`
 	Again   *ebpf.Program `ebpf:"again"`
 	Clock   *ebpf.Program `ebpf:"clock"`
+	Copy    *ebpf.Program `ebpf:"copy"`
 	Egress  *ebpf.Program `ebpf:"egress"`
 	Hash    *ebpf.Program `ebpf:"hash"`
 	Ingress *ebpf.Program `ebpf:"ingress"`
 	Inject  *ebpf.Program `ebpf:"inject"`
+	Meter   *ebpf.Program `ebpf:"meter"`
 	More    *ebpf.Program `ebpf:"more"`
+	Mpls    *ebpf.Program `ebpf:"mpls"`
+	Nd      *ebpf.Program `ebpf:"nd"`
+	Sctp    *ebpf.Program `ebpf:"sctp"`
 	Upcall  *ebpf.Program `ebpf:"upcall"`
 }
 
@@ -617,11 +680,16 @@ func (p *DatapathPrograms) Close() error {
 		p.Actions,
 		p.Again,
 		p.Clock,
+		p.Copy,
 		p.Egress,
 		p.Hash,
 		p.Ingress,
 		p.Inject,
+		p.Meter,
 		p.More,
+		p.Mpls,
+		p.Nd,
+		p.Sctp,
 		p.Upcall,
 	)
 }

@@ -14,9 +14,13 @@ const volatile __u32 stat_atomic = 0;    /* more CPUs than columns */
 const volatile __u32 max_ports = 1;
 const volatile __u32 n_rings = 1;
 const volatile __u64 hash_mul[SLOT_WORDS] = {};
+const volatile __u32 crc32c_shift[16][32] = {}; /* what 2^i zero bytes do to each bit of a CRC32c */
 
 /* Rare work is in programs of its own, entered at constant indices. */
-enum prog_index { PROG_ACTIONS, PROG_AGAIN, PROG_UPCALL, PROG_MORE, PROG_HASH, PROG_MAX };
+enum prog_index {
+	PROG_ACTIONS, PROG_AGAIN, PROG_UPCALL, PROG_MORE, PROG_HASH, PROG_COPY, PROG_METER, PROG_MPLS,
+	PROG_SCTP, PROG_ND, PROG_MAX
+};
 
 /* Keeps types in the BTF that no map has, for the agent's generated view. */
 const volatile union {
@@ -47,6 +51,7 @@ MAP(BPF_MAP_TYPE_ARRAY, buckets, 1, struct bucket, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, subtables, MASKS_MAX, struct subtable, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, orders, 2, struct order, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, injects, INJECT_LANES, struct inject_rec, BPF_F_MMAPABLE);
+MAP(BPF_MAP_TYPE_ARRAY, meters, 1, struct dp_meter, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, port_stat, 1, struct port_stats, 0); /* the last entry: no port */
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, cache, CACHE_SIZE, struct cache_entry, 0);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, sub_hits, MASKS_MAX, __u64, 0);

@@ -10,6 +10,7 @@
 #define VLAN_MAX 2
 #define POS_MAX 0x7fff   /* above all that these limits allow */
 #define MPLS_MAX 3
+#define MPLS_LEN 4
 
 #define VLAN_PRESENT 0x1000
 #define ETH_TYPE_MIN 0x600

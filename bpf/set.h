@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes to headers. The packet's head is writable (the kernel sees to that for programs
  * that write it directly, also after a copy was sent). L4 checksums go through the helpers, which
- * know unfinished (CHECKSUM_PARTIAL) and hardware (CHECKSUM_COMPLETE) sums. */
+ * know unfinished (CHECKSUM_PARTIAL) and hardware (CHECKSUM_COMPLETE) sums. A field of a header that the
+ * packet does not have is ignored. */
 #pragma once
 
 #include "parse.h"
@@ -61,12 +62,19 @@ static __always_inline __u32 l4_check(const union ctx *c, __u64 *flags)
 	return 0;
 }
 
-static __always_inline int set_eth(struct __sk_buff *skb, const struct act_block *b, __u32 pc)
+static __always_inline int set_eth(struct __sk_buff *skb, const struct act_block *b, __u32 pc,
+				   int untagged)
 {
 	__u64 *dst = header_at(skb, 0, 14), *src;
 
 	if (!dst)
 		return -1;
+	if (untagged) {
+		__be16 type = ((__be16 *)dst)[6];
+
+		if (skb->vlan_present || is_vlan(type) || bpf_ntohs(type) < ETH_TYPE_MIN)
+			return 0;
+	}
 	/* Six bytes each; the masks of the two behind them are zero. */
 	src = (void *)dst + 6;
 	*dst = masked(*dst, DATA(b, pc, 1), DATA(b, pc, 2));
@@ -82,7 +90,7 @@ static __always_inline int set_ipv4(struct __sk_buff *skb, const union ctx *c,
 	__u64 w = DATA(b, pc, 3), flags;
 
 	if (!ip || !l3)
-		return -1;
+		return 0;
 	old_src = ip->src;
 	old_dst = ip->dst;
 	src = masked32(old_src, DATA(b, pc, 1));
@@ -121,7 +129,7 @@ static __always_inline int set_ipv6(struct __sk_buff *skb, const union ctx *c,
 	__u64 *ip = header_at(skb, l3, 8), new;
 
 	if (!ip || !l3)
-		return -1;
+		return 0;
 	new = masked(*ip, DATA(b, pc, 1), DATA(b, pc, 2));
 	/* No checksum covers them, but a hardware sum of the packet does. */
 	return bpf_skb_store_bytes(skb, l3, &new, sizeof(new), BPF_F_RECOMPUTE_CSUM);
@@ -134,7 +142,7 @@ static __always_inline int set_ipv6_addr(struct __sk_buff *skb, const union ctx 
 	__u64 *addr = header_at(skb, off, 16), old[2], new[2], flags;
 
 	if (!addr || !l3)
-		return -1;
+		return 0;
 	old[0] = addr[0];
 	old[1] = addr[1];
 	new[0] = masked(old[0], DATA(b, pc, 1), DATA(b, pc, 3));
@@ -164,7 +172,7 @@ static __always_inline int set_ports(struct __sk_buff *skb, const union ctx *c,
 
 	check = l4_check(c, &flags);
 	if (!ports || !check || c->s.nw_proto == IPPROTO_ICMPV6)
-		return -1;
+		return 0;
 	old = *ports;
 	new = masked32(old, DATA(b, pc, 1));
 	if (bpf_l4_csum_replace(skb, check, old, new, flags | 4))
@@ -184,7 +192,7 @@ static __always_inline int set_icmp(struct __sk_buff *skb, const union ctx *c,
 	__u16 *h = header_at(skb, l4, 4), old, new;
 
 	if (!h || !l4)
-		return -1;
+		return 0;
 	old = *h;
 	new = masked32(old, DATA(b, pc, 1));
 	if (bpf_l4_csum_replace(skb, l4 + 2, old, new, 2))
@@ -203,7 +211,7 @@ static __always_inline int set_arp(struct __sk_buff *skb, const union ctx *c,
 	struct arp_eth *arp = header_at(skb, l3, sizeof(*arp));
 
 	if (!arp || !l3)
-		return -1;
+		return 0;
 	arp->op = masked32(arp->op, DATA(b, pc, 1));
 	__builtin_memcpy(&v, arp->spa, 4);
 	v = masked32(v, DATA(b, pc, 2));
@@ -222,9 +230,19 @@ static __always_inline int set_arp_hw(struct __sk_buff *skb, const union ctx *c,
 	__u64 *hw = header_at(skb, l3 + (target ? 18 : 8), 8);
 
 	if (!hw || !l3)
-		return -1;
+		return 0;
 	*hw = masked(*hw, DATA(b, pc, 1), DATA(b, pc, 2));
 	return 0;
+}
+
+/* Cuts the packet to a length that counts a tag in the metadata. */
+static __always_inline int truncate(struct __sk_buff *skb, __u32 len)
+{
+	if (skb->vlan_present)
+		len = len > 4 ? len - 4 : 0;
+	if (len < 14)
+		len = 14;
+	return skb->len > len ? bpf_skb_change_tail(skb, len, 0) : 0;
 }
 
 /* Tags in the packet's bytes move the headers behind them; one in the metadata does not. */

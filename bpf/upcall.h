@@ -37,6 +37,14 @@ static __always_inline int upcall_allowed(__u32 in_port)
 	return 1;
 }
 
+/* Whether the checksum is still to be finished. */
+static __always_inline int csum_partial(struct __sk_buff *skb)
+{
+	struct sk_buff *k = (void *)skb;
+
+	return BPF_CORE_READ_BITFIELD_PROBED(k, ip_summed) == CHECKSUM_PARTIAL;
+}
+
 /* What a virtio_net_hdr needs, read from the kernel's own sk_buff. The program's context is
  * that sk_buff; reading it as memory works on every kernel. */
 static __always_inline void offload_state(struct __sk_buff *skb, struct upcall_rec *u)
@@ -50,7 +58,7 @@ static __always_inline void offload_state(struct __sk_buff *skb, struct upcall_r
 
 		u->gso_type = BPF_CORE_READ(sh, gso_type);
 	}
-	if (BPF_CORE_READ_BITFIELD_PROBED(k, ip_summed) == CHECKSUM_PARTIAL) {
+	if (csum_partial(skb)) {
 		u->csum_partial = 1;
 		u->csum_start = BPF_CORE_READ(k, csum_start) - (BPF_CORE_READ(k, data) - head);
 		u->csum_offset = BPF_CORE_READ(k, csum_offset);
@@ -69,6 +77,9 @@ static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 		return DROP_UPCALL_RATE;
 	if (len > UPCALL_MAX)
 		return DROP_UPCALL_SIZE;
+	/* What is cut off takes part in an unfinished checksum; then the agent cuts. */
+	if (c->s.trunc && c->s.trunc < len && !csum_partial(skb))
+		len = c->s.trunc < 14 ? 14 : c->s.trunc;
 	ring = bpf_get_smp_processor_id() % n_rings;
 	map = bpf_map_lookup_elem(&rings, &ring);
 	if (!map)
@@ -83,6 +94,7 @@ static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 		goto fail;
 	/* Not memset: the key is copied below. */
 	u->len = len;
+	u->cut = c->s.trunc;
 	u->kind = c->s.kind;
 	u->cookie = c->s.cookie;
 	u->in_port = c->s.in_port;

@@ -3,11 +3,13 @@ package ebpf
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"github.com/ovs-bpf/ovs-bpf/bpf"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 )
 
 // The operations of an action list; bpf/abi.h says what their words hold.
@@ -31,8 +33,24 @@ const (
 	opRecirc      = uint8(bpf.DatapathActOpACT_RECIRC)
 	opHash        = uint8(bpf.DatapathActOpACT_HASH)
 	opJump        = uint8(bpf.DatapathActOpACT_JUMP)
+	opClone       = uint8(bpf.DatapathActOpACT_CLONE)
+	opSample      = uint8(bpf.DatapathActOpACT_SAMPLE)
+	opCheckLen    = uint8(bpf.DatapathActOpACT_CHECK_LEN)
+	opTrunc       = uint8(bpf.DatapathActOpACT_TRUNC)
+	opMeter       = uint8(bpf.DatapathActOpACT_METER)
+	opPushMPLS    = uint8(bpf.DatapathActOpACT_PUSH_MPLS)
+	opPopMPLS     = uint8(bpf.DatapathActOpACT_POP_MPLS)
+	opSetMPLS     = uint8(bpf.DatapathActOpACT_SET_MPLS)
+	opSetSCTP     = uint8(bpf.DatapathActOpACT_SET_SCTP)
+	opSetNDTarget = uint8(bpf.DatapathActOpACT_SET_ND_TARGET)
+	opSetND       = uint8(bpf.DatapathActOpACT_SET_ND)
 
-	opLast = 0x80
+	opLast    = 0x80
+	blockNone = 0xffffffff // BLOCK_NONE of bpf/abi.h
+
+	// maxCopies is how many copies of copies a list may make (NEST_MAX of bpf/ctx.h, and one for a
+	// bridge behind a bridge).
+	maxCopies = 3
 
 	blockWords = 8
 	maxBlocks  = 16 // of one list
@@ -54,8 +72,12 @@ const (
 	offMark     = 60
 	offIPv6Src  = 64
 	offIPv6Dst  = 80
+	offNDTarget = 96
 	offARPSHA   = 112
+	offNDOption = 118
 	offARPTHA   = 120
+	offNDRes    = 128
+	offMPLS     = 216
 )
 
 const (
@@ -64,8 +86,8 @@ const (
 	etherIPv6 = 0x86dd
 )
 
-// words is an action list as the program reads it: blocks with a jump to the next in each
-// but the last; link fills the jumps in.
+// words is an action list as the program reads it: blocks in which actions name other blocks, in the
+// words by their place in the list. link puts numbers in.
 type words [][blockWords]uint64
 
 func actWord(op, a uint8, b uint16, c uint32) uint64 {
@@ -74,40 +96,28 @@ func actWord(op, a uint8, b uint16, c uint32) uint64 {
 
 type assembler struct {
 	out words
-	pos int
+	list
+	copies int // how deep in copies of copies the list is
+}
+
+// list is where the assembler is in one list, which has blocks of its own.
+type list struct {
+	block, pos int
 	// what sets have gathered since the last action of another kind
 	val, mask flow.Key
 	pending   bool
 	icmp      bool
-	v6, arp   bool
 	proto     uint8
+	ethType   uint16
+	noEth     bool // between PopEth and PushEth
 }
 
 // compile turns actions into words. The packets' Ethertype tells the headers of IPv4 from those of
 // IPv6. What the programs cannot do is refused with ErrUnsupported or ErrTooLong.
 func compile(actions []odp.Action, ethType uint16) (words, error) {
-	a := &assembler{v6: ethType == etherIPv6, arp: ethType == etherARP || ethType == etherRARP}
-	actions = flatten(actions, nil)
-	// What comes behind the last action that sends has no effect.
-	for n := len(actions); n > 0; n-- {
-		if sends(actions[n-1]) {
-			break
-		}
-		switch actions[n-1].(type) {
-		case odp.Set, odp.PushVLAN, odp.PopVLAN, odp.Hash:
-			actions = actions[:n-1]
-			continue
-		}
-		break
-	}
-	for i, act := range actions {
-		last := i == len(actions)-1
-		if err := a.action(act, last); err != nil {
-			return nil, err
-		}
-	}
-	if n := len(actions); n == 0 || !sends(actions[n-1]) {
-		a.emit(true, actWord(opEnd, 0, 0, 0))
+	a := &assembler{out: make(words, 1), list: list{ethType: ethType}}
+	if err := a.actions(actions, len(actions) == 0); err != nil {
+		return nil, err
 	}
 	if len(a.out) > maxBlocks {
 		return nil, fmt.Errorf("%d actions: %w", len(actions), datapath.ErrTooLong)
@@ -115,12 +125,86 @@ func compile(actions []odp.Action, ethType uint16) (words, error) {
 	return a.out, nil
 }
 
-// flatten puts the actions of clones that change nothing, or that nothing follows, in the list.
-func flatten(in, out []odp.Action) []odp.Action {
-	for i, act := range in {
-		if c, ok := act.(odp.Clone); ok && (i == len(in)-1 || pure(c.Actions)) {
-			out = flatten(c.Actions, out)
+// actions emits a list with its end; dropped says that a packet which meets no action counts as dropped.
+func (a *assembler) actions(actions []odp.Action, dropped bool) error {
+	actions = flatten(actions, nil)
+	// What comes behind a drop, or changes the packet behind the last action that sends, has no effect.
+	n := len(actions)
+	for i, act := range actions {
+		if _, ok := act.(odp.Drop); ok {
+			n = i + 1
+			break
+		}
+	}
+	for n > 0 && changes(actions[n-1]) {
+		n--
+	}
+	actions = actions[:n]
+	limit := uint32(0)
+	for i, act := range actions {
+		last := i == n-1
+		switch act := act.(type) {
+		case odp.Trunc:
+			limit = min(act.MaxLen, 1<<30)
 			continue
+		case odp.Output:
+			if limit != 0 && !last {
+				// Only a copy may be cut.
+				if err := a.copy([]odp.Action{odp.Trunc{MaxLen: limit}, act}); err != nil {
+					return err
+				}
+				limit = 0
+				continue
+			}
+			if limit != 0 {
+				a.flush()
+				a.emit(false, actWord(opTrunc, 0, 0, limit))
+			}
+		case odp.Userspace:
+			if limit != 0 {
+				a.flush()
+				a.emit(false, actWord(opTrunc, 1, 0, limit))
+			}
+			limit = 0
+		}
+		if err := a.action(act, last); err != nil {
+			return err
+		}
+	}
+	if a.noEth {
+		return fmt.Errorf("packet without Ethernet header: %w", datapath.ErrUnsupported)
+	}
+	if n == 0 || !ends(actions[n-1]) {
+		a.emit(true, actWord(opEnd, b2u(!dropped), 0, 0))
+	}
+	return nil
+}
+
+// flatten puts the actions of clones that change nothing, or that nothing follows, in the list. Samples
+// that are always or never taken are no samples.
+func flatten(in, out []odp.Action) []odp.Action {
+	cutting := false
+	for i, act := range in {
+		if s, ok := act.(odp.Sample); ok {
+			switch s.Probability {
+			case 0:
+				continue
+			case 1<<32 - 1:
+				act = odp.Clone{Actions: s.Actions}
+			}
+		}
+		// A trunc in front of it is for an output behind it.
+		if c, ok := act.(odp.Clone); ok && !cutting {
+			if list := flatten(c.Actions, nil); i == len(in)-1 || pure(list) {
+				out = append(out, list...)
+				continue
+			}
+		}
+		switch act.(type) {
+		case odp.Trunc:
+			cutting = true
+		case odp.Output, odp.Userspace:
+			cutting = false
 		}
 		out = append(out, act)
 	}
@@ -138,7 +222,17 @@ func pure(actions []odp.Action) bool {
 	return true
 }
 
-func sends(act odp.Action) bool {
+// changes reports whether all that an action does is to change the packet, its key or how the next action sends it.
+func changes(act odp.Action) bool {
+	switch act.(type) {
+	case odp.Set, odp.PushVLAN, odp.PopVLAN, odp.Hash, odp.PushMPLS, odp.PopMPLS, odp.PushEth, odp.PopEth, odp.Trunc:
+		return true
+	}
+	return false
+}
+
+// ends reports whether a list needs no end behind an action that is its last.
+func ends(act odp.Action) bool {
 	switch act.(type) {
 	case odp.Output, odp.Userspace, odp.Recirc, odp.Drop:
 		return true
@@ -153,28 +247,112 @@ func (a *assembler) action(act odp.Action, last bool) error {
 		}
 		return op
 	}
+	if s, ok := act.(odp.Set); ok {
+		return a.set(s)
+	}
 	switch act := act.(type) {
-	case odp.Set:
-		return a.set(act)
+	case odp.PopEth:
+		a.flush()
+		a.noEth = true
+		return nil
+	case odp.PushEth:
+		// Without a PopEth there is an Ethernet header already, and nothing to do; with one the program looks
+		// whether the header could be popped.
+		if a.noEth {
+			a.flush()
+			ones := uint64(1<<48 - 1)
+			a.emit(false, actWord(opSetEth, 1, 0, 0), addr6(act.Dst[:]), ones, addr6(act.Src[:]), ones)
+			a.noEth = false
+		}
+		return nil
+	}
+	if a.noEth {
+		return fmt.Errorf("action %T on a packet without Ethernet header: %w", act, datapath.ErrUnsupported)
+	}
+	a.flush()
+	switch act := act.(type) {
 	case odp.Hash:
-		return a.flush(func() { a.emit(false, actWord(opHash, b2u(act.SymL4), 0, act.Basis)) })
+		a.emit(false, actWord(opHash, b2u(act.SymL4), 0, act.Basis))
 	case odp.Output:
-		return a.flush(func() { a.emit(last, actWord(op(opOutput), 0, 0, uint32(act.Port))) })
+		a.emit(last, actWord(op(opOutput), 0, 0, uint32(act.Port)))
 	case odp.Userspace:
-		return a.flush(func() { a.emit(last, actWord(op(opUserspace), uint8(act.Kind), 0, act.Cookie)) })
+		a.emit(last, actWord(op(opUserspace), uint8(act.Kind), 0, act.Cookie))
 	case odp.PushVLAN:
-		return a.flush(func() { a.emit(false, actWord(opPushVLAN, 0, act.TCI, uint32(act.TPID))) })
+		a.emit(false, actWord(opPushVLAN, 0, act.TCI, uint32(act.TPID)))
 	case odp.PopVLAN:
-		return a.flush(func() { a.emit(false, actWord(opPopVLAN, 0, 0, 0)) })
+		a.emit(false, actWord(opPopVLAN, 0, 0, 0))
+	case odp.PushMPLS:
+		if packet.IsMPLS(act.EthType) {
+			a.emit(false, actWord(opPushMPLS, 0, act.EthType, bits.ReverseBytes32(act.LSE)))
+			a.ethType = act.EthType
+		}
+	case odp.PopMPLS:
+		if act.EthType == packet.EthTypeVLAN || act.EthType == packet.EthTypeQinQ || act.EthType < 0x600 {
+			return fmt.Errorf("pop_mpls to Ethertype %#x: %w", act.EthType, datapath.ErrUnsupported)
+		}
+		a.emit(false, actWord(opPopMPLS, 0, act.EthType, 0))
+		a.ethType = act.EthType
 	case odp.Recirc:
 		if !last {
-			return fmt.Errorf("recirculation of a copy: %w", datapath.ErrUnsupported)
+			return a.copy([]odp.Action{act})
 		}
-		return a.flush(func() { a.emit(true, actWord(opRecirc, 0, 0, act.ID)) })
+		a.emit(true, actWord(opRecirc, 0, 0, act.ID))
 	case odp.Drop:
-		return a.flush(func() { a.emit(last, actWord(opDrop, uint8(act.Reason), 0, 0)) })
+		a.emit(true, actWord(op(opDrop), uint8(act.Reason), 0, 0))
+	case odp.Meter:
+		a.emit(false, actWord(opMeter, 0, 0, act.ID))
+	case odp.Clone:
+		return a.copy(act.Actions)
+	case odp.Sample:
+		block, err := a.nested(act.Actions, last)
+		if err != nil || block == blockNone {
+			return err
+		}
+		a.emit(false, actWord(opSample, b2u(last), 0, block), uint64(act.Probability))
+	case odp.CheckPktLen:
+		more, err := a.nested(act.Greater, last)
+		if err != nil {
+			return err
+		}
+		less, err := a.nested(act.LessEqual, last)
+		if err != nil {
+			return err
+		}
+		a.emit(false, actWord(opCheckLen, b2u(last), act.Len, 0), uint64(more)|uint64(less)<<32)
+	default:
+		return fmt.Errorf("action %T: %w", act, datapath.ErrUnsupported)
 	}
-	return fmt.Errorf("action %T: %w", act, datapath.ErrUnsupported)
+	return nil
+}
+
+// copy emits a list that runs on a copy.
+func (a *assembler) copy(actions []odp.Action) error {
+	a.flush()
+	block, err := a.nested(actions, false)
+	if err == nil && block != blockNone {
+		a.emit(false, actWord(opClone, 0, 0, block))
+	}
+	return err
+}
+
+// nested assembles a list in blocks of its own and returns the first; blockNone: it does nothing. It runs on
+// the packet itself or on a copy.
+func (a *assembler) nested(actions []odp.Action, itself bool) (uint32, error) {
+	if n := flatten(actions, nil); len(n) == 0 {
+		return blockNone, nil
+	}
+	if !itself {
+		if a.copies++; a.copies > maxCopies {
+			return 0, fmt.Errorf("copies of copies of copies: %w", datapath.ErrUnsupported)
+		}
+		defer func() { a.copies-- }()
+	}
+	outer := a.list
+	defer func() { a.list = outer }()
+	block := len(a.out)
+	a.out = append(a.out, [blockWords]uint64{})
+	a.list = list{block: block, ethType: outer.ethType, proto: outer.proto}
+	return uint32(block), a.actions(actions, false)
 }
 
 func b2u(b bool) uint8 {
@@ -191,25 +369,36 @@ func (a *assembler) emit(last bool, w ...uint64) {
 	if !last {
 		need++
 	}
-	if len(a.out) == 0 {
-		a.out = append(a.out, [blockWords]uint64{})
-	}
 	if a.pos+need > blockWords {
-		a.out[len(a.out)-1][a.pos] = actWord(opJump, 0, 0, 0)
+		next := len(a.out)
 		a.out = append(a.out, [blockWords]uint64{})
-		a.pos = 0
+		a.out[a.block][a.pos] = actWord(opJump, 0, 0, uint32(next))
+		a.block, a.pos = next, 0
 	}
-	a.pos += copy(a.out[len(a.out)-1][a.pos:], w)
+	a.pos += copy(a.out[a.block][a.pos:], w)
 }
 
 // link writes the numbers of the blocks that the list is put into.
 func (w words) link(ids []uint32) {
-	for i := range len(w) - 1 {
+	id := func(n uint32) uint32 {
+		if n == blockNone {
+			return blockNone
+		}
+		return ids[n]
+	}
+	for i := range w {
+		b := &w[i]
+	block:
 		for pos := 0; pos < blockWords; {
-			op := uint8(w[i][pos])
-			if op == opJump {
-				w[i][pos] = actWord(opJump, 0, 0, ids[i+1])
-				break
+			op := uint8(b[pos])
+			switch op {
+			case opJump, opClone, opSample:
+				b[pos] = b[pos]&0xffffffff | uint64(id(uint32(b[pos]>>32)))<<32
+			case opCheckLen:
+				b[pos+1] = uint64(id(uint32(b[pos+1]))) | uint64(id(uint32(b[pos+1]>>32)))<<32
+			}
+			if op&opLast != 0 || op == opJump || op == opEnd || op == opRecirc || op == opDrop {
+				break block
 			}
 			pos += actLen(op)
 		}
@@ -219,13 +408,15 @@ func (w words) link(ids []uint32) {
 // actLen is how many words an action takes.
 func actLen(op uint8) int {
 	switch op &^ opLast {
-	case opSetEth, opSetIPv6Addr:
+	case opSetND:
+		return 6
+	case opSetEth, opSetIPv6Addr, opSetNDTarget:
 		return 5
 	case opSetIPv4, opSetARP:
 		return 4
 	case opSetIPv6, opSetARPHW:
 		return 3
-	case opSetPorts, opSetICMP, opSetMark, opSetPriority:
+	case opSetPorts, opSetICMP, opSetMark, opSetPriority, opSetMPLS, opSetSCTP, opSample, opCheckLen:
 		return 2
 	}
 	return 1
@@ -237,11 +428,15 @@ func (a *assembler) set(s odp.Set) error {
 		switch id := f.Field; id {
 		case flow.EthSrc, flow.EthDst, flow.IPv4Src, flow.IPv4Dst, flow.IPv6Src, flow.IPv6Dst, flow.IPv6Label,
 			flow.NwTOS, flow.IPDSCP, flow.NwECN, flow.NwTTL, flow.PktMark, flow.SkbPriority,
-			flow.ARPOp, flow.ARPSPA, flow.ARPTPA, flow.ARPSHA, flow.ARPTHA:
+			flow.ARPOp, flow.ARPSPA, flow.ARPTPA, flow.ARPSHA, flow.ARPTHA,
+			flow.NDTarget, flow.NDSLL, flow.NDTLL, flow.NDReserved, flow.NDOptionsType,
+			flow.MPLSLabel, flow.MPLSTC, flow.MPLSBoS, flow.MPLSTTL, flow.MPLSLSE0:
 		case flow.TCPSrc, flow.TCPDst:
 			a.proto = 6
 		case flow.UDPSrc, flow.UDPDst:
 			a.proto = 17
+		case flow.SCTPSrc, flow.SCTPDst:
+			a.proto = 132
 		case flow.ICMPType, flow.ICMPCode, flow.ICMPv6Type, flow.ICMPv6Code:
 			a.icmp = true
 		default:
@@ -264,14 +459,13 @@ func (a *assembler) set(s odp.Set) error {
 	return nil
 }
 
-func (a *assembler) flush(then func()) error {
+// flush emits what set has gathered.
+func (a *assembler) flush() {
 	if a.pending {
 		a.sets()
 		a.val, a.mask = flow.Key{}, flow.Key{}
 		a.pending, a.icmp = false, false
 	}
-	then()
-	return nil
 }
 
 var le = binary.LittleEndian
@@ -302,8 +496,11 @@ func (a *assembler) sets() {
 	if nonzero(m[offEthDst:offEthDst+6]) || nonzero(m[offEthSrc:offEthSrc+6]) {
 		a.emit(false, actWord(opSetEth, 0, 0, 0), addr6(v[offEthDst:]), addr6(m[offEthDst:]), addr6(v[offEthSrc:]), addr6(m[offEthSrc:]))
 	}
-	switch {
-	case a.arp:
+	if nonzero(m[offMPLS : offMPLS+4]) {
+		a.emit(false, actWord(opSetMPLS, 0, 0, 0), pair32(v[offMPLS:], m[offMPLS:]))
+	}
+	switch a.ethType {
+	case etherARP, etherRARP:
 		if nonzero(m[offIPv4Src:offIPv4Src+8]) || m[offProto] != 0 {
 			op := uint64(v[offProto])<<8 | uint64(m[offProto])<<40
 			if m[offProto] != 0 {
@@ -316,7 +513,7 @@ func (a *assembler) sets() {
 				a.emit(false, actWord(opSetARPHW, uint8(i), 0, 0), addr6(v[off:]), addr6(m[off:]))
 			}
 		}
-	case a.v6:
+	case etherIPv6:
 		for i, off := range []int{offIPv6Src, offIPv6Dst} {
 			if nonzero(m[off : off+16]) {
 				a.emit(false, actWord(opSetIPv6Addr, uint8(i), 0, 0), le.Uint64(v[off:]), le.Uint64(v[off+8:]), le.Uint64(m[off:]), le.Uint64(m[off+8:]))
@@ -324,6 +521,14 @@ func (a *assembler) sets() {
 		}
 		if nonzero(m[offLabel:offLabel+4]) || m[offTOS] != 0 || m[offTTL] != 0 {
 			a.emit(false, actWord(opSetIPv6, 0, 0, 0), ipv6Head(v), ipv6Head(m))
+		}
+		if nonzero(m[offNDTarget : offNDTarget+16]) {
+			a.emit(false, actWord(opSetNDTarget, 0, 0, 0), le.Uint64(v[offNDTarget:]), le.Uint64(v[offNDTarget+8:]),
+				le.Uint64(m[offNDTarget:]), le.Uint64(m[offNDTarget+8:]))
+		}
+		if nonzero(m[offNDRes:offNDRes+4]) || nonzero(m[offARPSHA:offARPSHA+7]) || nonzero(m[offARPTHA:offARPTHA+6]) {
+			a.emit(false, actWord(opSetND, 0, uint16(v[offNDOption])|uint16(m[offNDOption])<<8, 0), pair32(v[offNDRes:], m[offNDRes:]),
+				addr6(v[offARPSHA:]), addr6(m[offARPSHA:]), addr6(v[offARPTHA:]), addr6(m[offARPTHA:]))
 		}
 	default:
 		if nonzero(m[offIPv4Src:offIPv4Src+8]) || m[offTOS] != 0 || m[offTTL] != 0 {
@@ -336,6 +541,8 @@ func (a *assembler) sets() {
 			// Type and code are the low bytes of the two members.
 			tc := uint64(v[offPorts+1]) | uint64(v[offPorts+3])<<8 | uint64(m[offPorts+1])<<32 | uint64(m[offPorts+3])<<40
 			a.emit(false, actWord(opSetICMP, 0, 0, 0), tc)
+		} else if a.proto == 132 {
+			a.emit(false, actWord(opSetSCTP, a.proto, 0, 0), pair32(v[offPorts:], m[offPorts:]))
 		} else {
 			a.emit(false, actWord(opSetPorts, a.proto, 0, 0), pair32(v[offPorts:], m[offPorts:]))
 		}

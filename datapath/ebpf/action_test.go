@@ -29,25 +29,65 @@ func fieldsOf(k *flow.Key) [][]flow.FieldID {
 		out = append(out, []flow.FieldID{flow.IPv6Src, flow.IPv6Dst, flow.IPv6Label, flow.IPDSCP, flow.NwTTL})
 	case packet.EthTypeARP:
 		return append(out, []flow.FieldID{flow.ARPOp, flow.ARPSPA, flow.ARPTPA, flow.ARPSHA, flow.ARPTHA})
+	case packet.EthTypeMPLS:
+		return append(out, []flow.FieldID{flow.MPLSLabel, flow.MPLSTC, flow.MPLSTTL})
 	}
 	switch k.Get(flow.NwProto) {
 	case packet.ProtoTCP:
 		out = append(out, []flow.FieldID{flow.TCPSrc, flow.TCPDst})
 	case packet.ProtoUDP:
 		out = append(out, []flow.FieldID{flow.UDPSrc, flow.UDPDst})
+	case packet.ProtoSCTP:
+		out = append(out, []flow.FieldID{flow.SCTPSrc, flow.SCTPDst})
+	case packet.ProtoICMP:
+		out = append(out, []flow.FieldID{flow.ICMPType, flow.ICMPCode})
+	case packet.ProtoICMPv6:
+		if nd := k.Get(flow.ICMPv6Type); nd == 135 || nd == 136 {
+			return append(out, []flow.FieldID{flow.NDTarget, flow.NDSLL, flow.NDTLL, flow.NDReserved})
+		}
+		out = append(out, []flow.FieldID{flow.ICMPv6Type, flow.ICMPv6Code})
 	}
 	return out
 }
 
-func randomActions(r *rand.Rand, k *flow.Key, p1 odp.Port) (out []odp.Action) {
+// generator makes random lists. What they send, they send up, each with a cookie of its own.
+type generator struct {
+	r      *rand.Rand
+	cookie uint32
+	meters bool
+}
+
+func randomActions(r *rand.Rand, k *flow.Key) []odp.Action {
+	g := generator{r: r}
+	kk := *k
+	return g.list(&kk, 9, 0)
+}
+
+func (g *generator) up() odp.Action {
+	g.cookie++
+	return odp.Userspace{Kind: odp.UpcallController, Cookie: g.cookie}
+}
+
+// list makes up to n actions for packets of key k, which follows what headers there are.
+func (g *generator) list(k *flow.Key, n, depth int) (out []odp.Action) {
+	r := g.r
 	tags := 0
 	for _, id := range []flow.FieldID{flow.VLANTCI, flow.VLANTCI2} {
 		if k.Get(id) != 0 {
 			tags++
 		}
 	}
-	for range r.IntN(9) {
-		switch r.IntN(6) {
+	inner := k.Get(flow.EthType)
+	nested := func() []odp.Action {
+		kk := *k
+		return append(g.list(&kk, 3, depth+1), g.up())
+	}
+	for range r.IntN(n) {
+		kind := r.IntN(16)
+		if depth >= 2 && kind >= 10 && kind <= 12 {
+			kind = 15
+		}
+		switch kind {
 		case 5:
 			out = append(out, odp.Hash{SymL4: r.IntN(2) == 0, Basis: r.Uint32()})
 		case 0:
@@ -59,6 +99,45 @@ func randomActions(r *rand.Rand, k *flow.Key, p1 odp.Port) (out []odp.Action) {
 			if tags > 0 {
 				out = append(out, odp.PopVLAN{})
 				tags--
+			}
+		case 6:
+			out = append(out, odp.Trunc{MaxLen: 20 + r.Uint32N(90)}, g.up())
+		case 7:
+			if inner < 0x600 {
+				break
+			}
+			lse := r.Uint32() &^ 0x100
+			if k.Get(flow.EthType) != packet.EthTypeMPLS {
+				lse |= 0x100
+			}
+			out = append(out, odp.PushMPLS{LSE: lse, EthType: packet.EthTypeMPLS})
+			k.Set(flow.EthType, packet.EthTypeMPLS)
+		case 8:
+			if k.Get(flow.EthType) == packet.EthTypeMPLS && inner != packet.EthTypeMPLS {
+				out = append(out, odp.PopMPLS{EthType: uint16(inner)})
+				k.Set(flow.EthType, inner)
+			}
+		case 9:
+			out = append(out, odp.PopEth{}, odp.PushEth{Src: [6]byte{2, 1, byte(r.Uint32())}, Dst: [6]byte{4, 1, byte(r.Uint32())}})
+		case 10:
+			out = append(out, odp.Clone{Actions: nested()})
+		case 11:
+			// Nearly always and nearly never.
+			out = append(out, odp.Sample{Probability: []uint32{0, 1, 1<<32 - 2, 1<<32 - 1}[r.IntN(4)], Actions: nested()})
+		case 12:
+			c := odp.CheckPktLen{Len: uint16(20 + r.IntN(100))}
+			if r.IntN(4) > 0 {
+				c.Greater = nested()
+			}
+			if r.IntN(4) > 0 {
+				c.LessEqual = nested()
+			}
+			out = append(out, c)
+		case 13:
+			out = append(out, odp.Recirc{ID: 7})
+		case 14:
+			if g.meters {
+				out = append(out, odp.Meter{ID: 1 + r.Uint32N(3)})
 			}
 		default:
 			var s odp.Set
@@ -114,8 +193,24 @@ func randomKey(r *rand.Rand) (k flow.Key) {
 		k.Set(ids[0], uint64([]uint16{0x8100, 0x88a8}[r.IntN(2)]))
 		k.Set(ids[1], uint64(uint16(r.Uint32())|flow.VLANPresent))
 	}
-	k.Set(flow.NwProto, uint64([]byte{packet.ProtoTCP, packet.ProtoUDP}[r.IntN(2)]))
-	switch r.IntN(5) {
+	k.Set(flow.NwProto, uint64([]byte{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP, packet.ProtoICMP}[r.IntN(4)]))
+	switch r.IntN(7) {
+	case 5:
+		k.Set(flow.EthType, packet.EthTypeIPv6)
+		k.Set(flow.NwProto, packet.ProtoICMPv6)
+		k.Set(flow.ICMPv6Type, 134+r.Uint64N(3))
+		k.Set(flow.ICMPv6Code, 0)
+		k.Set(flow.NDOptionsType, r.Uint64N(3))
+		k[14] = k[14]&^(1<<48-1) | sha[14]&(1<<48-1)
+		if r.IntN(2) == 0 {
+			k.Set(flow.NDTLL, sha.Get(flow.ARPTHA))
+		}
+		k[16] = r.Uint64() & 0xffffffff
+	case 6:
+		k.Set(flow.EthType, packet.EthTypeMPLS)
+		for i, id := range []flow.FieldID{flow.MPLSLSE0, flow.MPLSLSE1, flow.MPLSLSE2} {
+			k.Set(id, uint64(r.Uint32()&^0x100)|uint64(r.IntN(2)|i>>1)<<8)
+		}
 	case 0:
 		k.Set(flow.EthType, packet.EthTypeARP)
 		k.Set(flow.NwProto, 1+r.Uint64N(2))
@@ -129,22 +224,32 @@ func randomKey(r *rand.Rand) (k flow.Key) {
 	return k
 }
 
+// sent is a packet that a list sent up.
+type sent struct {
+	data   []byte
+	key    flow.Key
+	cookie uint32
+	gso    packet.GSO
+}
+
+// sink records what a list sends up. Recirculated packets meet a flow that sends them up with cookie 99.
 type sink struct {
-	data []byte
-	key  flow.Key
+	t    *testing.T
+	sent []sent
 }
 
 func (s *sink) Output(odp.Port, *packet.Packet) {}
-func (s *sink) Upcall(p *packet.Packet, k *flow.Key, _ *odp.Userspace) {
-	s.data, s.key = slices.Clone(p.Data), *k
+func (s *sink) Upcall(p *packet.Packet, k *flow.Key, a *odp.Userspace) {
+	s.sent = append(s.sent, sent{slices.Clone(p.Data), *k, a.Cookie, p.GSO})
 }
-func (s *sink) Recirculate(*packet.Packet, *flow.Key) {}
-func (s *sink) Meter(uint32, *packet.Packet) bool     { return true }
-func (s *sink) Drop(odp.DropReason)                   {}
+func (s *sink) Recirculate(p *packet.Packet, k *flow.Key) {
+	s.Upcall(p, k, &odp.Userspace{Cookie: 99})
+}
+func (s *sink) Meter(id uint32, _ *packet.Packet) bool { return id != 2 }
+func (s *sink) Drop(odp.DropReason)                    {}
 
 // TestActions runs random lists on random packets, with finished checksums and without, and
-// compares what comes up at the end of the list with what execute makes of it. Flows and
-// Execute take turns.
+// compares what comes up, in its order, with what execute makes of it. Flows and Execute take turns.
 func TestActions(t *testing.T) {
 	l := newLab(t)
 	l.host("h1", 1)
@@ -153,30 +258,48 @@ func TestActions(t *testing.T) {
 	n := l.port(d, "h1", datapath.PortNetdev)
 	l.in("h1", "sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
 	time.Sleep(20 * time.Millisecond)
-	ups := make(chan sink, 64)
-	gsos := make(chan datapath.GSO, 64)
+	ups := make(chan sent, 64)
 	d.Handle(func(up *datapath.Upcall) {
 		if up.Kind == odp.UpcallController {
-			gsos <- up.Packet.GSO
-			ups <- sink{slices.Clone(up.Packet.Data), up.Key}
+			ups <- sent{slices.Clone(up.Packet.Data), up.Key, up.Cookie, up.Packet.GSO}
 		}
 	})
+	recirc := &datapath.Flow{Actions: []odp.Action{odp.Userspace{Kind: odp.UpcallController, Cookie: 99}}}
+	recirc.Match.Set(flow.InPort, uint64(n))
+	recirc.Match.Set(flow.RecircID, 7)
+	if _, err := d.FlowPut(recirc); err != nil {
+		t.Fatal(err)
+	}
+	// Meter 1 lets all pass, 2 nothing that is longer than 12 bytes, 3 does not exist.
+	for id, rate := range []uint32{1: 1 << 31, 2: 1} {
+		if rate == 0 {
+			continue
+		}
+		if err := d.MeterSet(uint32(id), datapath.MeterConfig{Bands: []datapath.MeterBand{{Rate: rate, Burst: rate}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.meters.at[2].Band[0].Size, d.meters.at[2].Band[0].Tokens = 100, 100
 	fd := l.packetSocket("h1")
 	defer unix.Close(fd)
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(3000) {
+	long := 0
+	for seed := range uint64(6000) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		key := randomKey(r)
 		data := packet.Compose(&key, make([]byte, 30))
 		key = flow.Key{}
 		o := packet.Parse(data, &key)
 		key.Set(flow.InPort, uint64(n))
-		acts := append(randomActions(r, &key, n), odp.Userspace{Kind: odp.UpcallController, Cookie: 5})
+		g := generator{r: r, meters: true}
+		kk := key
+		acts := append(g.list(&kk, 9, 0), g.up())
 
 		want := packet.Packet{Data: slices.Clone(data)}
-		if r.IntN(2) == 0 && key.Get(flow.EthType) != packet.EthTypeARP {
+		proto := key.Get(flow.NwProto)
+		if r.IntN(2) == 0 && o.L4 >= 0 && (proto == packet.ProtoTCP || proto == packet.ProtoUDP) && key.Get(flow.EthType) != packet.EthTypeARP {
 			// As a host sends it that leaves the sum to the device: the field has the pseudo header's.
 			at := 6
 			if key.Get(flow.NwProto) == packet.ProtoTCP {
@@ -202,39 +325,56 @@ func TestActions(t *testing.T) {
 		if seed%2 == 0 {
 			f := &datapath.Flow{Actions: acts}
 			f.Match.Set(flow.InPort, uint64(n))
+			f.Match.Set(flow.RecircID, 0)
 			f.Match.Set(flow.EthType, key.Get(flow.EthType))
-			if _, err = d.FlowPut(f); err == nil {
+			var ref datapath.FlowRef
+			if ref, err = d.FlowPut(f); err == nil {
 				_, err = unix.Write(fd, append(vnet, data...))
+				defer d.FlowDel(ref)
 			}
 		} else {
 			err = d.Execute(&datapath.Packet{Data: data, GSO: datapath.GSO(want.GSO)}, &key, acts)
 		}
+		if errors.Is(err, datapath.ErrTooLong) {
+			long++
+			continue
+		}
 		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+			t.Fatalf("seed %d: %v: %+v", seed, err, acts)
 		}
-		var got sink
-		var gso datapath.GSO
-		select {
-		case got = <-ups:
-			gso = <-gsos
-		case <-time.After(3 * time.Second):
-			dumpState(t, d)
-			t.Fatalf("seed %d: % x: %+v: no upcall", seed, data, acts)
-		}
-		var s sink
+		s := sink{t: t}
 		k := key
-		if err := (&execute.Executor{Sink: &s}).Run(&want, &k, acts); err != nil {
+		if err := (&execute.Executor{Sink: &s, Rand: func() uint32 { return 1 << 31 }}).Run(&want, &k, acts); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got.data, s.data) {
-			t.Fatalf("seed %d: sent % x, %+v\n got % x\nwant % x", seed, data, acts, got.data, s.data)
+		for i, want := range s.sent {
+			var got sent
+			select {
+			case got = <-ups:
+			case <-time.After(3 * time.Second):
+				dumpState(t, d)
+				t.Fatalf("seed %d: % x: %+v: upcall %d of %d is missing", seed, data, acts, i, len(s.sent))
+			}
+			if !bytes.Equal(got.data, want.data) || got.cookie != want.cookie {
+				t.Fatalf("seed %d: sent % x, %+v\n got % x (%d)\nwant % x (%d)", seed, data, acts, got.data, got.cookie, want.data, want.cookie)
+			}
+			// A list that is too long runs in user space, which cuts packets before their keys are taken again.
+			diff := cmp.Diff(describe(&want.key), describe(&got.key))
+			if _, err := compile(acts, uint16(key.Get(flow.EthType))); diff != "" && !errors.Is(err, datapath.ErrTooLong) {
+				t.Fatalf("seed %d: % x: %+v (-want +got)\n%s", seed, data, acts, diff)
+			}
+			if got.gso.NeedsCsum != want.gso.NeedsCsum || got.gso.CsumStart != want.gso.CsumStart || got.gso.CsumOffset != want.gso.CsumOffset {
+				t.Fatalf("seed %d: offload state %+v, want %+v", seed, got.gso, want.gso)
+			}
 		}
-		if diff := cmp.Diff(describe(&s.key), describe(&got.key)); diff != "" {
-			t.Fatalf("seed %d: % x: %+v (-want +got)\n%s", seed, data, acts, diff)
+		select {
+		case got := <-ups:
+			t.Fatalf("seed %d: % x: %+v: one more, % x (%d)", seed, data, acts, got.data, got.cookie)
+		default:
 		}
-		if gso.NeedsCsum != want.GSO.NeedsCsum || gso.CsumStart != want.GSO.CsumStart || gso.CsumOffset != want.GSO.CsumOffset {
-			t.Fatalf("seed %d: offload state %+v, want %+v", seed, gso, want.GSO)
-		}
+	}
+	if long > 600 {
+		t.Errorf("%d lists are too long", long)
 	}
 }
 
@@ -244,7 +384,7 @@ func TestDecode(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		key := randomKey(r)
 		typ := uint16(key.Get(flow.EthType))
-		acts := append(randomActions(r, &key, 1), odp.Output{Port: 3}, odp.Userspace{Kind: 2, Cookie: 9})
+		acts := append(randomActions(r, &key), odp.Output{Port: 3}, odp.Userspace{Kind: 2, Cookie: 9})
 		w, err := compile(acts, typ)
 		if err != nil {
 			t.Fatal(err)
@@ -273,6 +413,9 @@ func TestDecode(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
+	clone := func(acts ...odp.Action) odp.Action {
+		return odp.Clone{Actions: append(acts, odp.PopVLAN{}, odp.Output{})}
+	}
 	many := []odp.Action{}
 	for i := range 200 {
 		many = append(many, odp.Output{Port: odp.Port(i)})
@@ -281,13 +424,11 @@ func TestUnsupported(t *testing.T) {
 		acts []odp.Action
 		want error
 	}{
-		{[]odp.Action{odp.PushMPLS{}}, datapath.ErrUnsupported},
+		{[]odp.Action{odp.PopMPLS{EthType: 0x8100}, odp.Output{}}, datapath.ErrUnsupported},
+		{[]odp.Action{odp.PopEth{}, odp.Output{}}, datapath.ErrUnsupported},
 		{[]odp.Action{odp.CT{}}, datapath.ErrUnsupported},
-		{[]odp.Action{odp.Meter{}}, datapath.ErrUnsupported},
-		{[]odp.Action{odp.Recirc{ID: 1}, odp.Output{Port: 1}}, datapath.ErrUnsupported},
-		{[]odp.Action{odp.Set{Fields: []odp.FieldSet{{Field: flow.SCTPSrc, Value: []byte{0, 1}}}}, odp.Output{}}, datapath.ErrUnsupported},
 		{[]odp.Action{odp.Set{Fields: []odp.FieldSet{{Field: flow.TunID, Value: make([]byte, 8)}}}, odp.Output{}}, datapath.ErrUnsupported},
-		{[]odp.Action{odp.Clone{Actions: []odp.Action{odp.PopVLAN{}, odp.Output{}}}, odp.Output{}}, datapath.ErrUnsupported},
+		{[]odp.Action{clone(clone(clone(clone()))), odp.Output{}}, datapath.ErrUnsupported},
 		{many, datapath.ErrTooLong},
 	} {
 		if _, err := compile(tc.acts, 0x800); !errors.Is(err, tc.want) {

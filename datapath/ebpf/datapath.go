@@ -105,6 +105,7 @@ type Datapath struct {
 	table     table
 	portMem   mapping[bpf.DatapathPort]
 	portIndex mapping[bpf.DatapathPortIndex]
+	meters    mapping[bpf.DatapathDpMeter]
 	ports     map[odp.Port]*port
 	closed    bool
 
@@ -155,13 +156,13 @@ func Open(ctx context.Context, o Options) (_ *Datapath, err error) {
 	if err = d.adoptPorts(); err != nil {
 		return nil, err
 	}
+	if d.inject, err = d.newInjector(); err != nil {
+		return nil, err
+	}
 	if d.pins != nil {
 		if err = d.takeOver(); err != nil {
 			return nil, err
 		}
-	}
-	if d.inject, err = d.newInjector(); err != nil {
-		return nil, err
 	}
 	if err = d.openRings(); err != nil {
 		return nil, err
@@ -184,7 +185,8 @@ func (d *Datapath) Type() string { return "bpf" }
 func (d *Datapath) Features() datapath.Features {
 	return datapath.Features{
 		MaxVLANHeaders: 2, MaxMPLSDepth: 3, Recirc: true, MaskedSet: true, UFID: true,
-		MaxHashAlg: 1, ExplicitDrop: true,
+		MaxHashAlg: 1, ExplicitDrop: true, Trunc: true, Clone: true, SampleNesting: true, CheckPktLen: true,
+		Meter: true, NDExt: true,
 	}
 }
 
@@ -309,6 +311,9 @@ func (d *Datapath) Close(cleanup bool) error {
 			errs = append(errs, d.portDel(n))
 		}
 	}
+	if cleanup {
+		errs = append(errs, d.inject.remove())
+	}
 	if cleanup && d.pins != nil {
 		errs = append(errs, d.pins.removeAll())
 	}
@@ -332,6 +337,7 @@ func (d *Datapath) release() {
 	d.table.close()
 	d.portMem.close()
 	d.portIndex.close()
+	d.meters.close()
 	if d.coll != nil {
 		d.coll.Close()
 	}

@@ -2,21 +2,48 @@ package ebpf
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 )
 
 // decode reads a list back from words, for flows that an earlier run installed: block returns the
-// block of a number. Of a Userspace action only kind and cookie are in the datapath.
+// block of a number. Of a Userspace action only kind and cookie are in the datapath. The blocks besides the first
+// are returned too.
 func decode(first uint32, block func(uint32) *[blockWords]uint64, ethType uint16) ([]odp.Action, []uint32, error) {
-	var out []odp.Action
-	var more []uint32
-	b, pos := block(first), 0
-	for range maxBlocks * blockWords {
-		if b == nil || pos >= blockWords {
-			return nil, nil, fmt.Errorf("actions of block %d are damaged", first)
+	d := &decoder{block: block}
+	out, err := d.list(first, ethType)
+	if err != nil {
+		return nil, nil, fmt.Errorf("actions of block %d: %w", first, err)
+	}
+	return out, d.more, nil
+}
+
+type decoder struct {
+	block func(uint32) *[blockWords]uint64
+	more  []uint32
+	n     int // words read
+}
+
+var errDamaged = errors.New("damaged list")
+
+// nested reads the list of an action.
+func (d *decoder) nested(n uint32, ethType uint16) ([]odp.Action, error) {
+	if n == blockNone {
+		return nil, nil
+	}
+	d.more = append(d.more, n)
+	return d.list(n, ethType)
+}
+
+func (d *decoder) list(n uint32, ethType uint16) (out []odp.Action, err error) {
+	b, pos := d.block(n), 0
+	for {
+		if d.n++; b == nil || pos >= blockWords || d.n > maxBlocks*blockWords {
+			return nil, errDamaged
 		}
 		w := b[pos]
 		op, a, imm, c := uint8(w), uint8(w>>8), uint16(w>>16), uint32(w>>32)
@@ -24,20 +51,20 @@ func decode(first uint32, block func(uint32) *[blockWords]uint64, ethType uint16
 		op &^= opLast
 		n := actLen(op)
 		if pos+n > blockWords {
-			return nil, nil, fmt.Errorf("actions of block %d are damaged", first)
+			return nil, errDamaged
 		}
 		data := b[pos+1 : pos+n]
 		switch op {
 		case opEnd:
-			return out, more, nil
+			return out, nil
 		case opJump:
-			more = append(more, c)
-			b, pos = block(c), 0
+			d.more = append(d.more, c)
+			b, pos = d.block(c), 0
 			continue
 		case opDrop:
-			return append(out, odp.Drop{Reason: odp.DropReason(a)}), more, nil
+			return append(out, odp.Drop{Reason: odp.DropReason(a)}), nil
 		case opRecirc:
-			return append(out, odp.Recirc{ID: c}), more, nil
+			return append(out, odp.Recirc{ID: c}), nil
 		case opOutput:
 			out = append(out, odp.Output{Port: odp.Port(c)})
 		case opUserspace:
@@ -48,22 +75,78 @@ func decode(first uint32, block func(uint32) *[blockWords]uint64, ethType uint16
 			out = append(out, odp.PushVLAN{TPID: uint16(c), TCI: imm})
 		case opPopVLAN:
 			out = append(out, odp.PopVLAN{})
-		default:
-			s, err := decodeSet(op, a, data, ethType)
+		case opPushMPLS:
+			out = append(out, odp.PushMPLS{LSE: bits.ReverseBytes32(c), EthType: imm})
+			ethType = imm
+		case opPopMPLS:
+			out = append(out, odp.PopMPLS{EthType: imm})
+			ethType = imm
+		case opTrunc:
+			out = append(out, odp.Trunc{MaxLen: c})
+		case opMeter:
+			out = append(out, odp.Meter{ID: c})
+		case opClone:
+			list, err := d.nested(c, ethType)
 			if err != nil {
-				return nil, nil, fmt.Errorf("actions of block %d: %w", first, err)
+				return nil, err
+			}
+			out = append(out, copyOf(list)...)
+		case opSample:
+			list, err := d.nested(c, ethType)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, odp.Sample{Probability: uint32(data[0]), Actions: list})
+		case opCheckLen:
+			more, err := d.nested(uint32(data[0]), ethType)
+			if err != nil {
+				return nil, err
+			}
+			less, err := d.nested(uint32(data[0]>>32), ethType)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, odp.CheckPktLen{Len: imm, Greater: more, LessEqual: less})
+		case opSetEth:
+			if a != 0 {
+				var push odp.PushEth
+				copy(push.Dst[:], le.AppendUint64(nil, data[0]))
+				copy(push.Src[:], le.AppendUint64(nil, data[2]))
+				out = append(out, odp.PopEth{}, push)
+				break
+			}
+			fallthrough
+		default:
+			s, err := decodeSet(op, a, imm, data, ethType)
+			if err != nil {
+				return nil, err
 			}
 			out = append(out, s)
 		}
 		if last {
-			return out, more, nil
+			return out, nil
 		}
 		pos += n
 	}
-	return nil, nil, fmt.Errorf("actions of block %d do not end", first)
 }
 
-func decodeSet(op, a uint8, d []uint64, ethType uint16) (odp.Action, error) {
+// copyOf is what was compiled to the copy of a list.
+func copyOf(list []odp.Action) []odp.Action {
+	if len(list) == 2 {
+		_, trunc := list[0].(odp.Trunc)
+		if _, output := list[1].(odp.Output); trunc && output {
+			return list
+		}
+	}
+	if len(list) == 1 {
+		if _, ok := list[0].(odp.Recirc); ok {
+			return list
+		}
+	}
+	return []odp.Action{odp.Clone{Actions: list}}
+}
+
+func decodeSet(op, a uint8, b uint16, d []uint64, ethType uint16) (odp.Action, error) {
 	var s odp.Set
 	add := func(id flow.FieldID, v, m []byte) {
 		if !nonzero(m) {
@@ -111,10 +194,13 @@ func decodeSet(op, a uint8, d []uint64, ethType uint16) (odp.Action, error) {
 			id = flow.IPv6Dst
 		}
 		add(id, append(bytes(d[0], 0, 8), bytes(d[1], 0, 8)...), append(bytes(d[2], 0, 8), bytes(d[3], 0, 8)...))
-	case opSetPorts:
+	case opSetPorts, opSetSCTP:
 		src, dst := flow.TCPSrc, flow.TCPDst
-		if a == 17 {
+		switch a {
+		case 17:
 			src, dst = flow.UDPSrc, flow.UDPDst
+		case 132:
+			src, dst = flow.SCTPSrc, flow.SCTPDst
 		}
 		add(src, bytes(d[0], 0, 2), bytes(d[0], 32, 2))
 		add(dst, bytes(d[0], 16, 2), bytes(d[0], 48, 2))
@@ -135,6 +221,20 @@ func decodeSet(op, a uint8, d []uint64, ethType uint16) (odp.Action, error) {
 			id = flow.ARPTHA
 		}
 		add(id, bytes(d[0], 0, 6), bytes(d[1], 0, 6))
+	case opSetMPLS:
+		var v, m flow.Key
+		v.SetBytes(flow.MPLSLSE0, bytes(d[0], 0, 4))
+		m.SetBytes(flow.MPLSLSE0, bytes(d[0], 32, 4))
+		for _, id := range []flow.FieldID{flow.MPLSLabel, flow.MPLSTC, flow.MPLSBoS, flow.MPLSTTL} {
+			add(id, v.GetBytes(id, nil), m.GetBytes(id, nil))
+		}
+	case opSetNDTarget:
+		add(flow.NDTarget, append(bytes(d[0], 0, 8), bytes(d[1], 0, 8)...), append(bytes(d[2], 0, 8), bytes(d[3], 0, 8)...))
+	case opSetND:
+		add(flow.NDReserved, bytes(d[0], 0, 4), bytes(d[0], 32, 4))
+		add(flow.NDSLL, bytes(d[1], 0, 6), bytes(d[2], 0, 6))
+		add(flow.NDTLL, bytes(d[3], 0, 6), bytes(d[4], 0, 6))
+		add(flow.NDOptionsType, []byte{byte(b)}, []byte{byte(b >> 8)})
 	case opSetMark:
 		add(flow.PktMark, host(d[0]), host(d[0]>>32))
 	case opSetPriority:

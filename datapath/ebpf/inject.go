@@ -27,11 +27,13 @@ const (
 )
 
 // injector brings packets down: they are sent out of a tap that exists only for its egress hook.
+// Copies whose actions change them come that way too, also without an agent: with pins the tap outlives us.
 // There the inject program runs the actions that are in the record that the packet's mark names.
 // It has run when the send call returns. All that the programs can do to a packet, they do here too,
 // and offload state goes down in the virtio_net_hdr.
 type injector struct {
 	tap  int
+	name string
 	hook hook
 	recs mapping[bpf.DatapathInjectRec]
 	free chan *lane
@@ -57,18 +59,15 @@ func (d *Datapath) newInjector() (_ *injector, err error) {
 	if in.recs, err = mapArray[bpf.DatapathInjectRec](d.coll.Maps["injects"]); err != nil {
 		return nil, err
 	}
-	ifindex, err := in.makeTap(d.opts.Name + d.opts.PinDir)
+	ifindex, err := in.makeTap(d.opts.Name+d.opts.PinDir, d.pins != nil)
 	if err != nil {
 		return nil, err
 	}
-	// Not pinned: the device goes with its descriptor, and the link with it.
-	pins := d.pins
-	d.pins = nil
 	in.hook, err = d.attach(ifindex, true, d.coll.Programs["inject"])
-	d.pins = pins
 	if err != nil {
 		return nil, err
 	}
+	atomic.StoreUint32(&d.table.config.at[0].InjectIfindex, uint32(ifindex))
 	first := len(d.table.acts.at) - laneBlocks
 	for i := range maxLanes {
 		l := &lane{rec: &in.recs.at[i]}
@@ -85,10 +84,12 @@ func (d *Datapath) newInjector() (_ *injector, err error) {
 	return in, nil
 }
 
-// makeTap makes the device under a name of the instance's own.
-func (in *injector) makeTap(instance string) (int, error) {
+// makeTap makes the device under a name of the instance's own, or takes the one that an earlier run left: its
+// alias says whose it is.
+func (in *injector) makeTap(instance string, persistent bool) (int, error) {
 	h := fnv.New32a()
 	h.Write([]byte(instance))
+	alias := "ovs-bpf inject " + instance
 	var err error
 	if in.tap, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		return 0, fmt.Errorf("open /dev/net/tun: %w", err)
@@ -100,7 +101,11 @@ func (in *injector) makeTap(instance string) (int, error) {
 		if req, err = unix.NewIfreq(name); err != nil {
 			return 0, err
 		}
-		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_TUN_EXCL)
+		flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_TUN_EXCL)
+		if dev, err := netlink.LinkByName(name); err == nil && persistent && dev.Attrs().Alias == alias && dev.Type() == "tuntap" {
+			flags &^= unix.IFF_TUN_EXCL
+		}
+		req.SetUint16(flags)
 		if err = unix.IoctlIfreq(in.tap, unix.TUNSETIFF, req); !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EEXIST) {
 			break
 		}
@@ -111,6 +116,12 @@ func (in *injector) makeTap(instance string) (int, error) {
 	dev, err := netlink.LinkByName(name)
 	if err != nil {
 		return 0, fmt.Errorf("find tap %s: %w", name, err)
+	}
+	in.name = name
+	if persistent {
+		if err := errors.Join(netlink.LinkSetAlias(dev, alias), unix.IoctlSetInt(in.tap, unix.TUNSETPERSIST, 1)); err != nil {
+			return 0, fmt.Errorf("keep tap %s: %w", name, err)
+		}
 	}
 	// The host must not take it for a network: no addresses, no neighbours.
 	_ = netlink.LinkSetIP6AddrGenMode(dev, nl6AddrGenNone)
@@ -138,6 +149,14 @@ func openLane(ifindex, mark int) (int, error) {
 		return -1, fmt.Errorf("set up packet socket: %w", err)
 	}
 	return fd, nil
+}
+
+// remove has the device go with its descriptor.
+func (in *injector) remove() error {
+	if err := errors.Join(in.hook.detach(), unix.IoctlSetInt(in.tap, unix.TUNSETPERSIST, 0)); err != nil {
+		return fmt.Errorf("remove tap %s: %w", in.name, err)
+	}
+	return nil
 }
 
 func (in *injector) close() {
@@ -211,10 +230,17 @@ func (d *Datapath) executeHere(pkt *datapath.Packet, key *flow.Key, actions []od
 
 // executable refuses what would be done wrongly without the datapath's own state.
 func executable(actions []odp.Action) error {
+	noEth := false
 	for _, act := range actions {
 		var nested []odp.Action
 		switch a := act.(type) {
-		case odp.Meter, odp.CT:
+		case odp.PopEth:
+			noEth = true
+			continue
+		case odp.PushEth:
+			noEth = false
+		case odp.Set:
+		case odp.CT:
 			return fmt.Errorf("action %T: %w", act, datapath.ErrUnsupported)
 		case odp.Clone:
 			nested = a.Actions
@@ -222,6 +248,9 @@ func executable(actions []odp.Action) error {
 			nested = a.Actions
 		case odp.CheckPktLen:
 			nested = slices.Concat(a.Greater, a.LessEqual)
+		}
+		if _, set := act.(odp.Set); noEth && !set {
+			return fmt.Errorf("action %T on a packet without Ethernet header: %w", act, datapath.ErrUnsupported)
 		}
 		if err := executable(nested); err != nil {
 			return err
@@ -255,7 +284,9 @@ func (s *downSink) Recirculate(p *packet.Packet, key *flow.Key) {
 	s.down(p, key, odp.Recirc{ID: uint32(key.Get(flow.RecircID))})
 }
 
-func (s *downSink) Meter(uint32, *packet.Packet) bool { return false }
+func (s *downSink) Meter(id uint32, p *packet.Packet) bool {
+	return s.d.meterPasses(id, len(p.Data))
+}
 
 // Drop counts nothing: the packet is not in the datapath.
 func (s *downSink) Drop(odp.DropReason) {}

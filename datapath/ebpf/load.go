@@ -16,7 +16,7 @@ import (
 )
 
 // layoutVersion changes with the meaning of what is pinned (bpf/abi.h LAYOUT_VERSION).
-const layoutVersion = 2
+const layoutVersion = 3
 
 const laneBlocks = maxBlocks * maxLanes // action blocks of the injector, at the end
 
@@ -40,6 +40,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"acts":      uint32(o.MaxFlows + o.MaxFlows/4 + laneBlocks),
 		"stats":     uint32(o.MaxFlows * stride),
 		"buckets":   buckets,
+		"meters":    MaxMeters,
 	}
 	for name, n := range size {
 		spec.Maps[name].MaxEntries = n
@@ -52,13 +53,34 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 	for name, v := range map[string]any{
 		"bucket_mask": buckets - 1, "port_index_mask": index - 1, "max_ports": uint32(o.MaxPorts),
 		"stat_columns": uint32(columns), "stat_stride": uint32(stride), "stat_atomic": atomics,
-		"n_rings": uint32(o.Handlers),
+		"n_rings": uint32(o.Handlers), "crc32c_shift": crcShift(),
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
 	}
 	return spec, nil
+}
+
+// crcShift says what 2^i zero bytes behind it do to each bit of a CRC32c register.
+func crcShift() (m [16][32]uint32) {
+	const castagnoli = 0x82f63b78
+	for bit := range 32 {
+		v := uint32(1) << bit
+		for range 8 {
+			v = v>>1 ^ castagnoli&-(v&1)
+		}
+		m[0][bit] = v
+	}
+	for i := 1; i < len(m); i++ {
+		for bit := range 32 {
+			v := m[i-1][bit]
+			for from := range 32 {
+				m[i][bit] ^= m[i-1][from] & -(v >> from & 1)
+			}
+		}
+	}
+	return m
 }
 
 // fresh are the maps that every load makes anew: the programs' own.
@@ -125,7 +147,9 @@ func (d *Datapath) load() error {
 	for name, at := range map[string]bpf.DatapathProgIndex{
 		"actions": bpf.DatapathProgIndexPROG_ACTIONS, "again": bpf.DatapathProgIndexPROG_AGAIN,
 		"upcall": bpf.DatapathProgIndexPROG_UPCALL, "more": bpf.DatapathProgIndexPROG_MORE,
-		"hash": bpf.DatapathProgIndexPROG_HASH,
+		"hash": bpf.DatapathProgIndexPROG_HASH, "copy": bpf.DatapathProgIndexPROG_COPY,
+		"meter": bpf.DatapathProgIndexPROG_METER, "mpls": bpf.DatapathProgIndexPROG_MPLS,
+		"sctp": bpf.DatapathProgIndexPROG_SCTP, "nd": bpf.DatapathProgIndexPROG_ND,
 	} {
 		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
 			return fmt.Errorf("enter program %s: %w", name, err)
@@ -170,7 +194,7 @@ func (d *Datapath) makeRings(inner *ebpf.MapSpec) error {
 
 func (d *Datapath) mapMemory() error {
 	m, t := d.coll.Maps, &d.table
-	var errs [9]error
+	var errs [10]error
 	t.config, errs[0] = mapArray[bpf.DatapathDpConfig](m["config"])
 	t.slots, errs[1] = mapArray[bpf.DatapathFlowSlot](m["slots"])
 	t.acts, errs[2] = mapArray[bpf.DatapathActBlock](m["acts"])
@@ -180,6 +204,7 @@ func (d *Datapath) mapMemory() error {
 	t.orders, errs[6] = mapArray[bpf.DatapathOrder](m["orders"])
 	d.portMem, errs[7] = mapArray[bpf.DatapathPort](m["ports"])
 	d.portIndex, errs[8] = mapArray[bpf.DatapathPortIndex](m["port_idx"])
+	d.meters, errs[9] = mapArray[bpf.DatapathDpMeter](m["meters"])
 	return errors.Join(errs[:]...)
 }
 

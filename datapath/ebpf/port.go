@@ -296,6 +296,7 @@ var dropNames = map[bpf.DatapathDropReason]string{
 	bpf.DatapathDropReasonDROP_RECIRC_LIMIT: "recirculation_limit",
 	bpf.DatapathDropReasonDROP_NESTING:      "nesting_limit",
 	bpf.DatapathDropReasonDROP_INTERNAL:     "internal",
+	bpf.DatapathDropReasonDROP_METER:        "meter",
 }
 
 func dropName(r int) string {
@@ -417,7 +418,7 @@ func (d *Datapath) adoptForeign() {
 
 // sweep removes pinned links that no port has, and the directories of other layouts.
 func (d *Datapath) sweep() error {
-	used := map[string]bool{}
+	used := map[string]bool{d.inject.hook.pin: true}
 	for _, p := range d.ports {
 		used[p.hook.pin] = true
 	}

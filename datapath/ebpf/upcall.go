@@ -173,6 +173,9 @@ func parseUpcall(raw []byte, up *datapath.Upcall) bool {
 		}
 	}
 	up.Packet.Data = data
+	if rec.Cut != 0 {
+		up.Packet.Truncate(int(rec.Cut))
+	}
 	if g.Size != 0 {
 		g.HdrLen = headerLen(data, g)
 	}

@@ -4,29 +4,17 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
 )
 
-// MeterBand drops what exceeds Rate.
-type MeterBand struct {
-	Rate  uint32 // kilobits or packets per second
-	Burst uint32 // kilobits or packets; 0: as much as Rate
-}
-
-// MeterConfig is a meter's configuration.
-type MeterConfig struct {
-	Packets bool // rates are in packets, not in kilobits
-	Bands   []MeterBand
-}
-
-// MeterStats are a meter's counters; Bands holds what each band dropped.
-type MeterStats struct {
-	Packets, Bytes uint64
-	Duration       time.Duration
-	Bands          []MeterBandStats
-}
-
-// MeterBandStats counts what a band dropped.
-type MeterBandStats struct{ Packets, Bytes uint64 }
+// The configuration and the counters of a meter.
+type (
+	MeterBand      = datapath.MeterBand
+	MeterConfig    = datapath.MeterConfig
+	MeterStats     = datapath.MeterStats
+	MeterBandStats = datapath.MeterBandStats
+)
 
 // meter is a token bucket per band, in thousandths of a packet or bits.
 type meter struct {
@@ -38,7 +26,7 @@ type meter struct {
 	stats  MeterStats
 }
 
-func (b MeterBand) size() uint64 {
+func bucketSize(b MeterBand) uint64 {
 	if b.Burst == 0 {
 		return uint64(b.Rate) * 1000
 	}
@@ -55,7 +43,7 @@ func (d *Datapath) MeterSet(id uint32, c MeterConfig) error {
 	now := d.o.Clock.Now()
 	m := &meter{config: c, made: now, last: now}
 	for _, b := range c.Bands {
-		m.bucket = append(m.bucket, b.size())
+		m.bucket = append(m.bucket, bucketSize(b))
 	}
 	m.stats.Bands = make([]MeterBandStats, len(c.Bands))
 	d.mu.Lock()
@@ -117,7 +105,7 @@ func (m *meter) pass(now time.Time, size int) bool {
 	exceeded := -1
 	for i, b := range m.config.Bands {
 		if ms > 0 {
-			m.bucket[i] = min(m.bucket[i]+uint64(min(ms, 1<<31))*uint64(b.Rate), b.size())
+			m.bucket[i] = min(m.bucket[i]+uint64(min(ms, 1<<31))*uint64(b.Rate), bucketSize(b))
 		}
 		if m.bucket[i] >= volume {
 			m.bucket[i] -= volume

@@ -226,7 +226,7 @@ func TestMeter(t *testing.T) {
 	}
 	send(5, 1)
 	st, err := b.MeterStats(3)
-	want := MeterStats{Packets: 5, Bytes: 320, Bands: []MeterBandStats{{4, 256}}}
+	want := MeterStats{Packets: 5, Bytes: 320, Bands: []MeterBandStats{{Packets: 4, Bytes: 256}}}
 	if diff := cmp.Diff(want, st); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
