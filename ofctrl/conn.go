@@ -276,12 +276,11 @@ func (c *conn) serve(ctx context.Context, r *bufio.Reader) error {
 		c.sw.count("ofproto_recv_openflow", 1)
 		c.request = b
 		xid, v, m, err := openflow.Decode(b, &c.state)
-		if err == nil {
-			if v != c.version && b[1] > typeEchoReply {
-				err = openflow.BadVersion
-			} else {
-				err = c.handle(ctx, xid, m)
-			}
+		switch {
+		case v != c.version && b[1] > typeEchoReply:
+			err = openflow.BadVersion // whatever is wrong besides
+		case err == nil:
+			err = c.handle(ctx, xid, m)
 		}
 		if err == nil {
 			continue
