@@ -243,8 +243,8 @@ func (i *iface) remove() {
 	i.dropNumber()
 }
 
-// settings brings the device's options, MTU and MAC to what is configured; smallest is the lowest MTU of the
-// bridge's other devices, 0 when there is none.
+// settings brings the device's options, MAC and, where it follows the bridge's others, MTU to what is configured;
+// smallest is the lowest MTU of those, 0 when there is none.
 func (i *iface) settings(smallest int) {
 	if i.dev == nil || i.gone {
 		return
@@ -254,23 +254,25 @@ func (i *iface) settings(smallest int) {
 			i.bridge.log.Warnf("interface %s: %v", i.name, err)
 		}
 	}
-	mtu := 0
-	switch {
-	case i.row.MTURequest != nil:
-		mtu = *i.row.MTURequest
-	case i.typ == netdev.Internal && smallest != 0:
-		mtu = smallest
+	if i.typ != netdev.Internal {
+		return
 	}
-	if mtu != 0 && mtu != i.info.MTU {
-		if err := i.dev.SetMTU(mtu); err != nil {
-			i.bridge.log.Warnf("could not set mtu of '%s' to %d: %v", i.name, mtu, err)
-		} else {
-			i.info.MTU = mtu
-		}
+	if smallest != 0 && i.row.MTURequest == nil {
+		i.setMTU(smallest)
 	}
-	if i.typ == netdev.Internal {
-		i.setMAC()
+	i.setMAC()
+}
+
+// setMTU changes a device's MTU unless it has it. What fails is logged; the device's own stays.
+func (i *iface) setMTU(mtu int) {
+	if i.gone || mtu == i.info.MTU {
+		return
 	}
+	if err := i.dev.SetMTU(mtu); err != nil {
+		i.bridge.log.Warnf("could not set mtu of '%s' to %d: %v", i.name, mtu, err)
+		return
+	}
+	i.info.MTU = mtu
 }
 
 // setMAC gives an internal device its address: the bridge's for LOCAL, Interface.mac for others.

@@ -113,11 +113,17 @@ func (b *Bridge) configure() {
 	var members []member
 	smallest := 0
 	for _, i := range b.sortedIfaces() {
-		if i.typ != netdev.System && i.typ != netdev.Dummy || i.dev == nil {
+		if i.dev == nil {
 			continue
 		}
-		members = append(members, member{i.name, i.info.MAC[:]})
-		if smallest == 0 || i.info.MTU < smallest {
+		if i.row.MTURequest != nil {
+			i.setMTU(*i.row.MTURequest)
+		}
+		if i.typ == netdev.System || i.typ == netdev.Dummy {
+			members = append(members, member{i.name, i.info.MAC[:]})
+		}
+		follows := i.typ == netdev.Internal && i.row.MTURequest == nil
+		if !follows && !i.gone && (smallest == 0 || i.info.MTU < smallest) {
 			smallest = i.info.MTU
 		}
 	}

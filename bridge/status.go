@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -95,6 +96,10 @@ func (i *iface) status(counters map[odp.Port]datapath.PortStats) ovsdb.Interface
 	case i.patch():
 		zero := 0
 		st.AdminState, st.LinkState, st.IfIndex = "up", "up", &zero
+		if i.bridge.agent.peerOf(i) == nil {
+			text := fmt.Sprintf("No usable peer '%s' exists in '%s' datapath.", i.row.Options["peer"], cmp.Or(i.bridge.row.DatapathType, "system"))
+			st.Error = &text
+		}
 		st.MACInUse = i.patchMAC()
 	case i.gone:
 		zero := 0
