@@ -20,7 +20,9 @@ type restore struct {
 }
 
 // restoring reports whether the snapshot has flow-restore-wait set.
-func restoring(s *ovsdb.Snapshot) bool { return strings.EqualFold(s.OtherConfig["flow-restore-wait"], "true") }
+func restoring(s *ovsdb.Snapshot) bool {
+	return strings.EqualFold(s.OtherConfig["flow-restore-wait"], "true")
+}
 
 // followRestore logs that the wait begins or ends.
 func (a *Agent) followRestore(waiting bool) {

@@ -6,6 +6,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/bridge"
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/ebpf"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
 	"github.com/ovs-bpf/ovs-bpf/internal/unixctl"
@@ -25,6 +26,9 @@ type base struct {
 	register func(*unixctl.Server, *bridge.Agent)
 	// cleanup removes what exit --cleanup finds left when the datapath is closed.
 	cleanup func() error
+	// stale are the pins of dead instances that were removed at the start, and why others could not be.
+	stale    []ebpf.Stale
+	staleErr error
 }
 
 // newClock is the clock of all but the process and its database: in simulated mode, time can be stopped, and still

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -32,6 +33,11 @@ func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
 		return nil, err
 	}
 	dir := filepath.Join(fs, "ovs-bpf", instance)
+	if err := ebpf.Claim(dir, o.Dirs.Run); err != nil {
+		devices.Close()
+		return nil, err
+	}
+	stale, staleErr := ebpf.RemoveStale(filepath.Dir(dir))
 	dp, err := ebpf.Open(ctx, ebpf.Options{Name: "ovs-bpf", PinDir: dir})
 	if err != nil {
 		devices.Close()
@@ -44,7 +50,11 @@ func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
 	return &base{
 		datapath: dp, devices: devices, types: types, mono: monotonic, where: ", pinned in " + dir,
 		register: func(*unixctl.Server, *bridge.Agent) {},
-		cleanup:  func() error { return ebpf.UnmountBPFFS(o.Dirs.Run) },
+		cleanup: func() error {
+			_ = os.Remove(filepath.Dir(dir)) // unless others have pins in it
+			return ebpf.UnmountBPFFS(o.Dirs.Run)
+		},
+		stale: stale, staleErr: staleErr,
 	}, nil
 }
 

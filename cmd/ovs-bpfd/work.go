@@ -118,6 +118,12 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 	defer base.devices.Close()
 	dp := base.datapath
 	vswitchd.Infof("datapath %s@%s%s", dp.Type(), dp.Name(), base.where)
+	for _, s := range base.stale {
+		vswitchd.Infof("removed the pins %s of a dead instance: %s", s.Dir, s.Reason)
+	}
+	if base.staleErr != nil {
+		vswitchd.Warnf("%v", base.staleErr)
+	}
 
 	agent, err := bridge.New(bridge.Options{
 		RunDir: w.o.Dirs.Run, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: w.db,

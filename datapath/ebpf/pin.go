@@ -16,6 +16,7 @@ import (
 //
 //	v1_<hash of sizes>/   map_<name>, progs_<n>, link_<ifindex>_<ingress|egress>
 //	next/                 one that is being made
+//	owner_*               symbolic links that say whose it is (Claim)
 //
 // bpffs allows no dots in names.
 type pinDir struct {
@@ -43,6 +44,10 @@ func openPinDir(root string) (*pinDir, error) {
 		}
 		return nil, fmt.Errorf("lock pin directory %s: %w", root, err)
 	}
+	if err := checkOurs(root); err != nil {
+		f.Close()
+		return nil, err
+	}
 	return &pinDir{root: root, lock: f}, nil
 }
 
@@ -60,7 +65,7 @@ func linkName(ifindex int, egress bool) string {
 }
 
 // loadMaps opens the pinned maps of this layout: all, or nil if there are none. A directory
-// that lacks some, or has others under their names, is taken away: it is not usable.
+// that lacks some is taken away: it is not usable. Something else under the name of a map is an error.
 func (p *pinDir) loadMaps(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	if err := removeTree(filepath.Join(p.root, "next")); err != nil {
 		return nil, err
@@ -74,17 +79,20 @@ func (p *pinDir) loadMaps(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, erro
 			continue
 		}
 		m, err := ebpf.LoadPinnedMap(p.path("map_"+name), nil)
-		if err == nil && ms.Compatible(m) == nil {
-			maps[name] = m
-			continue
-		}
 		if err == nil {
+			if err = ms.Compatible(m); err == nil {
+				maps[name] = m
+				continue
+			}
 			m.Close()
 		}
 		for _, m := range maps {
 			m.Close()
 		}
-		return nil, removeTree(p.dir())
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, removeTree(p.dir())
+		}
+		return nil, fmt.Errorf("%s is not the map that belongs there (remove %s to start without its flows): %w", p.path("map_"+name), p.dir(), err)
 	}
 	return maps, nil
 }
@@ -181,15 +189,10 @@ func (p *pinDir) others() []string {
 
 // removeAll takes everything away, the directory too.
 func (p *pinDir) removeAll() error {
-	for _, dir := range append(p.others(), p.dir(), filepath.Join(p.root, "next")) {
-		if err := removeTree(dir); err != nil {
-			return err
-		}
+	if err := checkOurs(p.root); err != nil {
+		return err
 	}
-	if err := os.Remove(p.root); err != nil {
-		return fmt.Errorf("remove pin directory: %w", err)
-	}
-	return nil
+	return removeTree(p.root)
 }
 
 func removeTree(dir string) error {
