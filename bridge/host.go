@@ -105,12 +105,18 @@ func (b *Bridge) PortStats(no openflow.PortNo) []openflow.PortStats {
 func portStats(i *iface, counters map[odp.Port]datapath.PortStats, now time.Time) openflow.PortStats {
 	s := i.stats(counters)
 	age := now.Sub(i.created).Truncate(time.Millisecond)
-	return openflow.PortStats{
+	st := openflow.PortStats{
 		Port: i.ofport, RxPackets: s.RxPackets, TxPackets: s.TxPackets, RxBytes: s.RxBytes, TxBytes: s.TxBytes,
 		RxDropped: s.RxDropped, TxDropped: s.TxDropped, RxErrors: s.RxErrors, TxErrors: s.TxErrors,
 		RxFrameErr: s.RxFrameErr, RxOverErr: s.RxOverErr, RxCRCErr: s.RxCRCErr, Collisions: s.Collisions,
 		DurationSec: uint32(age / time.Second), DurationNsec: uint32(age % time.Second),
 	}
+	if i.patch() {
+		const none = ^uint64(0) // "not available" in OpenFlow
+		st.RxDropped, st.TxDropped, st.RxErrors, st.TxErrors = none, none, none, none
+		st.RxFrameErr, st.RxOverErr, st.RxCRCErr, st.Collisions = none, none, none, none
+	}
+	return st
 }
 
 // QueueStats implements ofctrl.Host: no port has queues.

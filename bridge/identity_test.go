@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func mac(t *testing.T, s string) net.HardwareAddr {
+func parse(t *testing.T, s string) net.HardwareAddr {
 	t.Helper()
 	m, err := net.ParseMAC(s)
 	if err != nil {
@@ -18,7 +18,7 @@ func TestBridgeMAC(t *testing.T) {
 	members := func(list ...string) []member {
 		var m []member
 		for _, s := range list {
-			m = append(m, member{mac: mac(t, s)})
+			m = append(m, member{mac: parse(t, s)})
 		}
 		return m
 	}
@@ -54,7 +54,7 @@ func TestBridgeMAC(t *testing.T) {
 }
 
 func TestDatapathID(t *testing.T) {
-	m := mac(t, "00:11:22:33:44:55")
+	m := parse(t, "00:11:22:33:44:55")
 	for _, c := range []struct {
 		config string
 		want   uint64
@@ -82,7 +82,7 @@ func TestReservedMAC(t *testing.T) {
 		"01:00:0c:cc:cc:c0": true, "01:00:0c:cc:cc:c7": true, "01:00:0c:cc:cc:c8": false,
 		"ff:ff:ff:ff:ff:ff": false, "33:33:00:00:00:01": false,
 	} {
-		if got := reservedMAC(mac(t, s)); got != want {
+		if got := reservedMAC(parse(t, s)); got != want {
 			t.Errorf("reservedMAC(%s) = %v", s, got)
 		}
 	}

@@ -34,7 +34,8 @@ type iface struct {
 	err     error // why the interface does not work; shown in Interface.error
 	config  uint32
 	created time.Time
-	resets  int64 // link_resets: times that the link went down
+	resets  int64   // link_resets: times that the link went down
+	rx, tx  traffic // of a patch port
 }
 
 // port is a Port row that a bridge has.

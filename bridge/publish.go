@@ -58,6 +58,7 @@ func (b *Bridge) makeView() *view {
 		}
 		p := &pipeline.Port{No: i.ofport, Name: i.name, ODP: i.odp, Config: b.configs.get(i.ofport), State: i.state()}
 		if i.patch() {
+			p.Rx, p.Tx = &i.rx, &i.tx
 			if peer := b.agent.peerOf(i); peer != nil {
 				p.Peer, p.PeerPort = peer.bridge, peer.ofport
 			}

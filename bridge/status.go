@@ -158,6 +158,11 @@ func (a *Agent) datapathCounters() map[odp.Port]datapath.PortStats {
 // counters do not see, nor what they give to the peer of a veth: those are the datapath's.
 func (i *iface) stats(counters map[odp.Port]datapath.PortStats) netdev.Stats {
 	var s netdev.Stats
+	if i.patch() {
+		s.RxPackets, s.RxBytes = i.rx.packets.Load(), i.rx.bytes.Load()
+		s.TxPackets, s.TxBytes = i.tx.packets.Load(), i.tx.bytes.Load()
+		return s
+	}
 	if i.dev != nil {
 		if got, err := i.dev.Stats(); err == nil {
 			s = got
@@ -174,10 +179,10 @@ func (i *iface) stats(counters map[odp.Port]datapath.PortStats) netdev.Stats {
 
 // allStats are the keys of Interface.statistics.
 func (i *iface) allStats(counters map[odp.Port]datapath.PortStats) map[string]uint64 {
-	if i.patch() {
-		return map[string]uint64{"rx_packets": 0, "rx_bytes": 0, "tx_packets": 0, "tx_bytes": 0}
-	}
 	s := i.stats(counters)
+	if i.patch() {
+		return map[string]uint64{"rx_packets": s.RxPackets, "rx_bytes": s.RxBytes, "tx_packets": s.TxPackets, "tx_bytes": s.TxBytes}
+	}
 	return maps.Collect(s.All())
 }
 

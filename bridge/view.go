@@ -40,12 +40,13 @@ func (v *view) equal(o *view) bool {
 	}
 	for i, p := range v.order {
 		q := o.order[i]
-		// Bridges are compared as pointers: DeepEqual would walk into them.
-		if p.Peer != q.Peer {
+		// Bridges and counters are compared as pointers: DeepEqual would walk into them.
+		if p.Peer != q.Peer || p.Rx != q.Rx || p.Tx != q.Tx {
 			return false
 		}
 		a, b := *p, *q
-		a.Peer, b.Peer = nil, nil
+		a.Peer, a.Rx, a.Tx = nil, nil, nil
+		b.Peer, b.Rx, b.Tx = nil, nil, nil
 		if !reflect.DeepEqual(a, b) {
 			return false
 		}

@@ -160,3 +160,38 @@ func TestBridgeCycles(t *testing.T) {
 	addBridge(e, a, b)
 	a.Reach("10.1.1.2")
 }
+
+// TestPatchCounters sends through a pair of patch ports: both ends count, in OpenFlow and in the database.
+func TestPatchCounters(t *testing.T) {
+	t.Parallel()
+	e := testenv.New(t)
+	a, b := e.AddHost("10.1.1.1/24"), e.AddHost("10.1.1.2/24")
+	addBridge(e, a)
+	e.Vsctl("add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=bpf", "--", "add-port", "br1", b.Port,
+		"--", "add-port", "br0", "pp0", "--", "set", "interface", "pp0", "type=patch", "options:peer=pp1", "ofport_request=9",
+		"--", "add-port", "br1", "pp1", "--", "set", "interface", "pp1", "type=patch", "options:peer=pp0", "ofport_request=9")
+	e.Ofctl("add-flow", "br1", "priority=5,icmp,nw_src=10.1.1.1,actions=normal")
+	a.Reach("10.1.1.2")
+	a.Ping("10.1.1.2", 56, 20)
+	e.Eventually("counters", func() error {
+		var flow, rx, tx int
+		dump := e.Ofctl("dump-flows", "br1", "icmp")
+		if _, err := fmt.Sscanf(dump[strings.Index(dump, "n_packets="):], "n_packets=%d,", &flow); err != nil {
+			return fmt.Errorf("%w in %s", err, dump)
+		}
+		in, out := e.Ofctl("dump-ports", "br1", "pp1"), e.Ofctl("dump-ports", "br0", "pp0")
+		if _, err := fmt.Sscanf(in[strings.Index(in, "rx pkts="):], "rx pkts=%d,", &rx); err != nil {
+			return fmt.Errorf("%w in %s", err, in)
+		}
+		if _, err := fmt.Sscanf(out[strings.Index(out, "tx pkts="):], "tx pkts=%d,", &tx); err != nil {
+			return fmt.Errorf("%w in %s", err, out)
+		}
+		if flow < 20 || rx < flow || tx != rx {
+			return fmt.Errorf("flow %d, received %d, sent %d", flow, rx, tx)
+		}
+		if !strings.Contains(out, "drop=?, errs=?, coll=?") {
+			return fmt.Errorf("dump-ports: %s", out)
+		}
+		return nil
+	})
+}
