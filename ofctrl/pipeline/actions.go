@@ -112,7 +112,7 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.detail("no collector set")
 
 	case openflow.Group:
-		x.unsupported("group")
+		x.group(a.ID)
 	case openflow.Bundle:
 		x.unsupported("bundle")
 	case openflow.Learn:

@@ -28,6 +28,8 @@ func (x *xlate) reason() openflow.PacketInReason {
 	switch {
 	case x.packetOut && x.rule == nil:
 		return openflow.ReasonPacketOut
+	case x.inGroup:
+		return openflow.ReasonGroup
 	case x.inActionSet:
 		return openflow.ReasonActionSet
 	case x.rule != nil && x.rule.Priority == 0 && x.rule.Match().Mask == (flow.Mask{}):

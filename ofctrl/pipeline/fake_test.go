@@ -79,7 +79,7 @@ type world struct {
 	clock    *clock.Manual
 }
 
-var allFeatures = datapath.Features{Recirc: true, Trunc: true, CTClear: true, MaskedSet: true, Clone: true}
+var allFeatures = datapath.Features{Recirc: true, Trunc: true, CTClear: true, MaskedSet: true, Clone: true, MaxHashAlg: 1}
 
 func newWorld(rules0, rules1 []spec) *world {
 	w := &world{br0: &fakeBridge{name: "br0"}, br1: &fakeBridge{name: "br1"}, clock: clock.NewManual(time.Unix(1e9, 0))}

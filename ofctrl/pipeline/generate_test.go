@@ -35,6 +35,8 @@ type scene struct {
 	key   flow.Key // the datapath's
 	rules [2][]spec
 	frag  uint16
+	// groups of both bridges.
+	groups []*openflow.GroupMod
 }
 
 // generator draws from r: rapid's own draws prefer small numbers, with which few packets match
@@ -91,6 +93,12 @@ func newScene(r *rand.Rand) *scene {
 				s.rules[b] = append(s.rules[b], spec{id, 10 * i, m, g.list(id, 4)})
 			}
 		}
+	}
+	if first := &s.rules[0][0]; g.n(2) == 0 {
+		first.actions = append([]openflow.Action{openflow.Group{ID: uint32(g.n(4))}}, first.actions...)
+	}
+	for id := range uint32(4) {
+		s.groups = append(s.groups, g.group(id))
 	}
 	s.frag = []uint16{openflow.FragNormal, openflow.FragNXMatch, openflow.FragDrop}[g.n(5)%3]
 	return s
@@ -187,7 +195,7 @@ func (g *generator) list(id uint8, limit int) (out []openflow.Action) {
 }
 
 func (g *generator) action(id uint8, depth int) openflow.Action {
-	switch g.n(22) {
+	switch g.n(24) {
 	case 0, 1:
 		return openflow.Output{Port: g.port(), MaxLen: uint16(g.n(2) * 100)}
 	case 2, 3, 4, 5:
@@ -226,7 +234,7 @@ func (g *generator) action(id uint8, depth int) openflow.Action {
 		var l []openflow.Action
 		for range g.n(3) {
 			switch a := g.action(id, 0).(type) {
-			case openflow.Output, openflow.SetField, openflow.PushVLAN, openflow.StripVLAN, openflow.DecTTL, openflow.Resubmit:
+			case openflow.Output, openflow.SetField, openflow.PushVLAN, openflow.StripVLAN, openflow.DecTTL, openflow.Resubmit, openflow.Group:
 				l = append(l, a)
 			}
 		}
@@ -243,14 +251,58 @@ func (g *generator) action(id uint8, depth int) openflow.Action {
 			return openflow.StackPush{Src: g.subfield()}
 		}
 		return openflow.StackPop{Dst: g.subfield()}
+	case 21, 22:
+		return openflow.Group{ID: uint32(g.n(5))}
 	default:
 		return openflow.Controller{MaxLen: 100, ControllerID: uint16(g.n(2)), Reason: openflow.ReasonAction}
 	}
 }
 
+// group makes a group of any type; its buckets run groups of higher IDs, of which the last is not
+// there.
+func (g *generator) group(id uint32) *openflow.GroupMod {
+	m := &openflow.GroupMod{Command: openflow.GroupAdd, ID: id, Type: []uint8{0, 1, 1, 1, 2, 3}[g.n(6)]}
+	m.Selection.Method = []string{"", "dp_hash", "hash"}[g.n(3)]
+	m.Selection.Param = uint64(g.n(2))<<32 | uint64(g.n(2))
+	if m.Selection.Method == "hash" {
+		for range g.n(3) {
+			f := matchFields[g.n(len(matchFields))]
+			m.Selection.Fields = append(m.Selection.Fields, openflow.HashField{Field: f, Mask: g.mask(f)})
+		}
+	}
+	for i := range uint32(g.n(5)) {
+		b := openflow.Bucket{ID: i, WatchPort: openflow.PortAny, WatchGroup: openflow.GroupAny}
+		switch m.Type {
+		case openflow.GroupTypeSelect:
+			b.Weight = uint16(g.n(4))
+		case openflow.GroupTypeFastFailover:
+			b.WatchPort = []openflow.PortNo{1, 2, 77, openflow.PortAny}[g.n(4)]
+			if b.WatchPort == openflow.PortAny {
+				b.WatchGroup = id + 1
+			}
+		}
+		for range g.n(3) {
+			switch a := g.action(1, 0).(type) {
+			case openflow.SetField, openflow.PushVLAN, openflow.StripVLAN, openflow.DecTTL, openflow.Resubmit:
+				b.Actions = append(b.Actions, a)
+			}
+		}
+		if g.n(3) == 0 {
+			b.Actions = append(b.Actions, openflow.Group{ID: id + 1})
+		} else {
+			b.Actions = append(b.Actions, output(g.port()))
+		}
+		m.Buckets = append(m.Buckets, b)
+	}
+	return m
+}
+
 func (s *scene) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "packet %x\nkey %s\n", s.data, maskText(&s.key))
+	for _, m := range s.groups {
+		fmt.Fprintf(&b, "group %+v\n", *m)
+	}
 	for br, l := range s.rules {
 		for _, r := range l {
 			fmt.Fprintf(&b, "br%d table %d priority %d %s", br, r.table, r.priority, maskText(&r.match.Mask))
@@ -269,6 +321,11 @@ func (s *scene) world() *world {
 	w := newWorld(s.rules[0], s.rules[1])
 	for _, b := range []*fakeBridge{w.br0, w.br1} {
 		b.frag = s.frag
+		for _, m := range s.groups {
+			if _, err := b.tables.ApplyGroup(m); err != nil {
+				panic(err)
+			}
+		}
 		b.normal = func(x Context) {
 			no := openflow.PortNo(x.Get(flow.EthDst)&3) + 1
 			p := b.PortByNo(no)

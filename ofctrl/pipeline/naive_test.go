@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +36,16 @@ type naive struct {
 	stack            [][]byte
 	// deep says that there were more than two tags, with which packets and keys part.
 	deep bool
+	// inGroup: a bucket runs. hash is the datapath's, by the first group that wants one.
+	inGroup bool
+	hash    *hashOnce
+	// unknown: a bucket was chosen by a hash that only translation knows.
+	unknown bool
+}
+
+type hashOnce struct {
+	done  bool
+	value uint32
 }
 
 func (n *naive) bridge() *fakeBridge { return []*fakeBridge{n.w.br0, n.w.br1}[n.br] }
@@ -50,6 +61,7 @@ func (n *naive) copy(f func()) {
 	n.stack = append([][]byte(nil), n.stack...)
 	f()
 	was.out, was.resubmits, was.failed, was.deep = n.out, n.resubmits, n.failed, n.deep || was.deep
+	was.unknown = n.unknown || was.unknown
 	*n = was
 }
 
@@ -241,12 +253,18 @@ func (n *naive) one(a openflow.Action) bool {
 	case openflow.GotoTable:
 		n.resubmit(a.Table, n.in())
 	case openflow.WriteActions:
+		group := slices.ContainsFunc(n.set, isGroup)
 		n.set = append(n.set, a.Actions...)
 		for _, b := range a.Actions {
-			if o, ok := b.(openflow.Output); ok {
+			if o, ok := b.(openflow.Output); ok && !group {
 				n.key.Set(flow.ActsetOutput, uint64(o.Port))
+			} else if isGroup(b) && !group {
+				group = true
+				n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
 			}
 		}
+	case openflow.Group:
+		n.group(a.ID)
 	case openflow.ClearActions:
 		n.set = nil
 		n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
@@ -300,7 +318,7 @@ func (n *naive) actionSet() {
 			last[r] = a
 		}
 	}
-	if last[rankOutput] == nil && last[rankResubmit] == nil {
+	if last[rankGroup] == nil && last[rankOutput] == nil && last[rankResubmit] == nil {
 		return
 	}
 	exit := n.exit
@@ -316,12 +334,89 @@ func (n *naive) actionSet() {
 			n.one(a)
 		}
 	}
-	if last[rankOutput] != nil {
+	if last[rankGroup] != nil {
+		n.one(last[rankGroup])
+	} else if last[rankOutput] != nil {
 		n.one(last[rankOutput])
 	} else {
 		n.one(last[rankResubmit])
 	}
 	n.exit, n.inSet = exit, false
+}
+
+func isGroup(a openflow.Action) bool { _, ok := a.(openflow.Group); return ok }
+
+func (n *naive) group(id uint32) {
+	if n.depth >= maxDepth || n.resubmits >= maxResubmits {
+		n.failed = true
+		return
+	}
+	if id >= uint32(len(n.s.groups)) {
+		return
+	}
+	g := n.s.groups[id]
+	n.depth++
+	defer func() { n.depth-- }()
+	for i := range g.Buckets {
+		b := &g.Buckets[i]
+		switch g.Type {
+		case openflow.GroupTypeFastFailover:
+			if !n.live(b) {
+				continue
+			}
+		case openflow.GroupTypeSelect:
+			if b = n.choose(g); b == nil {
+				return
+			}
+		}
+		n.copy(func() {
+			n.set, n.exit, n.inGroup = append([]openflow.Action(nil), b.Actions...), false, true
+			n.actionSet()
+		})
+		if g.Type != openflow.GroupTypeAll || n.failed {
+			return
+		}
+	}
+}
+
+func (n *naive) live(b *openflow.Bucket) bool {
+	switch {
+	case b.WatchPort != openflow.PortAny:
+		return n.bridge().PortByNo(b.WatchPort) != nil
+	case b.WatchGroup != openflow.GroupAny:
+		if b.WatchGroup >= uint32(len(n.s.groups)) {
+			return false
+		}
+		w := n.s.groups[b.WatchGroup].Buckets
+		return slices.ContainsFunc(w, func(b openflow.Bucket) bool { return n.live(&b) })
+	}
+	return true
+}
+
+// choose finds the bucket of a select group.
+func (n *naive) choose(g *openflow.GroupMod) *openflow.Bucket {
+	var weighty []*openflow.Bucket
+	for i := range g.Buckets {
+		if g.Buckets[i].Weight > 0 {
+			weighty = append(weighty, &g.Buckets[i])
+		}
+	}
+	if len(weighty) == 0 {
+		return nil
+	}
+	if g.Selection.Method == "hash" {
+		n.unknown = n.unknown || len(weighty) > 1
+		return weighty[0]
+	}
+	if !n.hash.done {
+		h := odp.Hash{SymL4: g.Selection.Param>>32 == 1, Basis: uint32(g.Selection.Param)}
+		if g.Selection.Method == "" {
+			h = odp.Hash{SymL4: true}
+		}
+		*n.hash = hashOnce{true, execute.Hash(&n.s.key, h)}
+	}
+	slots := n.w.br0.tables.Group(g.ID).Slots()
+	return &slots[n.hash.value&uint32(len(slots)-1)].Bucket
 }
 
 func (n *naive) send(p *Port) {
@@ -336,6 +431,7 @@ func (n *naive) send(p *Port) {
 			n.br = 1 - n.br
 			n.depth++
 			n.set, n.stack, n.exit, n.inSet, n.missRule, n.table = nil, nil, false, false, false, 0
+			n.inGroup = false
 			clear(n.key[flow.DPWords:])
 			zero(&n.key, flow.TunID, flow.CTState, flow.CTMark)
 			n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
@@ -372,7 +468,9 @@ func (n *naive) output(no openflow.PortNo, maxLen uint16) {
 		}
 	case openflow.PortController:
 		r := openflow.ReasonAction
-		if n.inSet {
+		if n.inGroup {
+			r = openflow.ReasonGroup
+		} else if n.inSet {
 			r = openflow.ReasonActionSet
 		} else if n.missRule {
 			r = openflow.ReasonNoMatch
@@ -412,7 +510,11 @@ func (n *naive) normal() {
 }
 
 // recorder is the world as datapath actions see it.
-type recorder struct{ out []string }
+type recorder struct {
+	out  []string
+	back []func() // what recirculated
+	run  func(*packet.Packet, *flow.Key)
+}
 
 func (r *recorder) Output(p odp.Port, pkt *packet.Packet) {
 	r.out = append(r.out, fmt.Sprintf("%v %x", p, pkt.Data))
@@ -421,17 +523,22 @@ func (r *recorder) Output(p odp.Port, pkt *packet.Packet) {
 func (r *recorder) Upcall(pkt *packet.Packet, _ *flow.Key, u *odp.Userspace) {
 	r.out = append(r.out, fmt.Sprintf("controller %d %d %d %x", u.ControllerReason, u.ControllerID, u.MaxLen, pkt.Data))
 }
-func (r *recorder) Recirculate(*packet.Packet, *flow.Key) { r.out = append(r.out, "recirculate") }
-func (r *recorder) Meter(uint32, *packet.Packet) bool     { return true }
-func (r *recorder) Drop(odp.DropReason)                   {}
+
+func (r *recorder) Recirculate(pkt *packet.Packet, k *flow.Key) {
+	p, key := pkt.Clone(), *k
+	r.back = append(r.back, func() { r.run(p, &key) })
+}
+
+func (r *recorder) Meter(uint32, *packet.Packet) bool { return true }
+func (r *recorder) Drop(odp.DropReason)               {}
 
 // The datapath actions of a translation do to packets what the OpenFlow actions say.
 func TestAgainstNaiveSwitch(t *testing.T) {
-	var compared, emitted int
+	var compared, emitted, recirculated int
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawScene(t)
 		w := s.world()
-		n := &naive{s: s, w: w, pkt: packet.Packet{Data: append([]byte(nil), s.data...)}, key: s.key}
+		n := &naive{s: s, w: w, pkt: packet.Packet{Data: append([]byte(nil), s.data...)}, key: s.key, hash: new(hashOnce)}
 		for i, f := range [][2]flow.FieldID{{flow.VLANTCI, flow.VLANTPID}, {flow.VLANTCI2, flow.VLANTPID2}} {
 			if i < tagsIn(s.data) {
 				n.tags = append(n.tags, VLAN{TPID: uint16(n.key.Get(f[1])), TCI: uint16(n.key.Get(f[0]))})
@@ -444,26 +551,41 @@ func TestAgainstNaiveSwitch(t *testing.T) {
 			n.out = nil
 		}
 
-		res := w.run(&s.key)
+		var res *datapath.Result
+		var actions string
+		rec := new(recorder)
+		rec.run = func(pkt *packet.Packet, key *flow.Key) {
+			res = w.run(key)
+			actions += actionsText(res.Actions) + ";"
+			if err := (&execute.Executor{Sink: rec}).Run(pkt, key, res.Actions); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pkt, key := datapath.Packet{Data: append([]byte(nil), s.data...)}, s.key
+		rec.run(&pkt, &key)
+		for len(rec.back) > 0 {
+			recirculated++
+			back := rec.back[0]
+			rec.back = rec.back[1:]
+			back()
+		}
+		if n.unknown {
+			return
+		}
 		if n.failed != (res.Drop != odp.DropNone) {
 			t.Fatalf("drop is %v, the naive switch says %v", res.Drop, n.failed)
 		}
 		if n.deep {
 			return
 		}
-		rec := new(recorder)
-		pkt, key := datapath.Packet{Data: append([]byte(nil), s.data...)}, s.key
-		if err := (&execute.Executor{Sink: rec}).Run(&pkt, &key, res.Actions); err != nil {
-			t.Fatal(err)
-		}
 		compared++
 		emitted += len(n.out)
 		if d := cmp.Diff(n.out, rec.out); d != "" {
-			t.Fatalf("%sactions %s\n-naive +translated: %s", s, actionsText(res.Actions), d)
+			t.Fatalf("%sactions %s\n-naive +translated: %s", s, actions, d)
 		}
 	})
-	t.Logf("%d compared, %d packets out", compared, emitted)
-	if compared < 50 || emitted < 50 {
+	t.Logf("%d compared, %d packets out, %d recirculated", compared, emitted, recirculated)
+	if compared < 50 || emitted < 50 || recirculated == 0 {
 		t.Error("the generator makes too few cases that say something")
 	}
 }

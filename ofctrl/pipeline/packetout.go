@@ -41,6 +41,7 @@ func (t *Translator) PacketOut(b Bridge, po *openflow.PacketOut) (actions []odp.
 	x.key.Init(&key, po.InPort)
 	x.key.SetMetadata(&po.Match)
 	x.key.SetInPort(po.InPort)
+	x.origin = origin{b, po.InPort, po}
 	x.enter(b)
 	x.do(po.Actions)
 	x.runActionSet()

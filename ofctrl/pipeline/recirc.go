@@ -17,6 +17,11 @@ const maxFrozen = 1 << 20
 type Frozen struct {
 	Bridge Bridge
 	InPort openflow.PortNo
+	// Start: translation goes on at its very start, that of a packet-out's with PacketOut.
+	Start, PacketOut bool
+	// Hashed: the packet has the datapath's Hash in dp_hash.
+	Hashed bool
+	Hash   odp.Hash
 	// Table is looked up when there are no Actions to go on with.
 	Table   uint8
 	Actions []openflow.Action
@@ -34,6 +39,9 @@ type frozenID struct {
 	table    uint8
 	hasGroup bool
 	written  string
+
+	start, packetOut, hashed bool
+	hash                     odp.Hash
 }
 
 // freeze names the state of the translation, to go on in table with actions (nil: with a
@@ -45,7 +53,13 @@ func (x *xlate) freeze(table uint8, actions []openflow.Action) (id uint32, ok bo
 		Stack:   bytes.Clone(x.stack), ActionSet: append([]openflow.Action(nil), x.actionSet...), HasGroup: x.hasGroup,
 	}
 	x.key.Metadata(&f.Written)
-	n := x.t.frozen.get(frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written)}, f, func(a, b *Frozen) bool {
+	return x.name(f)
+}
+
+// name names a frozen state.
+func (x *xlate) name(f *Frozen) (id uint32, ok bool) {
+	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash}
+	n := x.t.frozen.get(key, f, func(a, b *Frozen) bool {
 		return bytes.Equal(a.Stack, b.Stack) && sameActions(a.Actions, b.Actions) && sameActions(a.ActionSet, b.ActionSet)
 	})
 	if n == nil {
@@ -63,6 +77,7 @@ func (x *xlate) thaw(id uint32) {
 		x.errorf(odp.DropNoRecirculationContext, "Recirculation context not found for ID %x", id)
 		return
 	}
+	x.from, x.hashed, x.packetOut = f, f.Hashed, f.PacketOut
 	x.enter(f.Bridge)
 	x.key.SetMetadata(&f.Written)
 	x.key.SetInPort(f.InPort)
@@ -74,7 +89,7 @@ func (x *xlate) thaw(id uint32) {
 		x.do(f.Actions)
 	} else {
 		x.event(Event{Kind: EventThaw, Text: fmt.Sprintf("Resuming from table %d", f.Table)})
-		x.doRule(x.lookup(f.Table, f.InPort, false), false)
+		x.doRule(x.lookup(f.Table, f.InPort, f.Start), false)
 	}
 }
 

@@ -93,16 +93,21 @@ func (x *xlate) translate(key *flow.Key) {
 		x.Depend(x.t.o.Ports)
 	}
 	b, in := x.t.o.Lookup(odp.Port(key.Get(flow.InPortOXM)))
-	if b == nil || in == nil {
+	id := uint32(key.Get(flow.RecircID)) // always exact
+	switch {
+	case id != 0:
+		no := openflow.PortAny // of a packet-out
+		if in != nil {
+			no = in.No
+		}
+		x.key.Init(key, no)
+		x.thaw(id)
+	case b == nil || in == nil:
 		x.key.Init(key, openflow.PortAny)
 		x.errorf(odp.DropBridgeNotFound, "no OpenFlow port for the datapath's in_port")
-		x.finish()
-		return
-	}
-	x.key.Init(key, in.No)
-	if id := uint32(key.Get(flow.RecircID)); id != 0 { // always exact
-		x.thaw(id)
-	} else {
+	default:
+		x.key.Init(key, in.No)
+		x.origin = origin{bridge: b, in: in.No}
 		x.enter(b)
 		if x.receives(in) {
 			x.tableZero()
@@ -129,6 +134,9 @@ func (x *xlate) receives(p *Port) bool {
 // finish writes the result.
 func (x *xlate) finish() {
 	x.key.Mask(&x.res.Mask)
+	if x.rehash && x.drop == odp.DropNone {
+		x.restart()
+	}
 	if x.drop != odp.DropNone {
 		clear(x.res.Actions)
 		x.res.Actions = x.res.Actions[:0]

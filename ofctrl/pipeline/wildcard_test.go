@@ -16,38 +16,59 @@ import (
 // that does not match, the classifier un-wildcards one bit that proves it, and a second
 // key may have another one.)
 func TestWildcards(t *testing.T) {
-	var tried, dropped, acted int
+	var tried, dropped, acted, hashed int
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawScene(t)
 		w := s.world()
-		first := w.run(&s.key)
-		if first.Drop != odp.DropNone {
-			dropped++
-		}
-		if len(first.Actions) > 0 {
-			acted++
-		}
-		if again := w.run(&s.key); again.Mask != first.Mask {
-			t.Fatalf("masks differ: %s\n%s", maskText(&first.Mask), maskText(&again.Mask))
-		}
 		r := drawRand(t)
-		for range 20 {
-			k := s.other(r, &first.Mask)
-			if !k.EqualMasked(&s.key, &first.Mask) {
-				continue // no such packet
+		for {
+			first := w.run(&s.key)
+			if first.Drop != odp.DropNone {
+				dropped++
 			}
-			tried++
+			if len(first.Actions) > 0 {
+				acted++
+			}
+			if again := w.run(&s.key); again.Mask != first.Mask {
+				t.Fatalf("masks differ: %s\n%s", maskText(&first.Mask), maskText(&again.Mask))
+			}
+			for range 20 {
+				k := s.other(r, &first.Mask)
+				if !k.EqualMasked(&s.key, &first.Mask) {
+					continue // no such packet
+				}
+				tried++
+				compare(t, s, first, w.run(&k))
+			}
+			// What revalidation sees: wildcarded bits are zero.
+			k := s.key
+			k.And(&first.Mask)
 			compare(t, s, first, w.run(&k))
+
+			id, ok := recirculates(first)
+			if !ok {
+				break
+			}
+			// The same with the packet as it comes back.
+			hashed++
+			s.key.Set(flow.RecircID, uint64(id))
+			s.key.Set(flow.DPHash, uint64(rapid.Uint32Min(1).Draw(t, "dp_hash")))
 		}
-		// What revalidation sees: wildcarded bits are zero.
-		k := s.key
-		k.And(&first.Mask)
-		compare(t, s, first, w.run(&k))
 	})
-	t.Logf("%d other keys, %d translations dropped, %d with actions", tried, dropped, acted)
-	if tried < 1000 || acted < 100 {
+	t.Logf("%d other keys, %d translations dropped, %d with actions, %d recirculated", tried, dropped, acted, hashed)
+	if tried < 1000 || acted < 100 || hashed == 0 {
 		t.Error("the generator makes too few cases that say something")
 	}
+}
+
+// recirculates reports the ID with which a packet comes back.
+func recirculates(res *datapath.Result) (id uint32, ok bool) {
+	if n := len(res.Actions); n > 0 {
+		if r, ok := res.Actions[n-1].(odp.Recirc); ok {
+			return r.ID, true
+		}
+	}
+	return 0, false
 }
 
 func compare(t *rapid.T, s *scene, a, b *datapath.Result) {

@@ -41,6 +41,14 @@ type xlate struct {
 	exit bool
 	drop odp.DropReason
 
+	// from is what translation goes on with, nil: origin has its start.
+	from   *Frozen
+	origin origin
+	// hashed: the packet has a hash of the datapath; rehash: translation ends because it needs one,
+	// hash.
+	hashed, rehash bool
+	hash           odp.Hash
+
 	// stack has values, each followed by its length in bytes.
 	stack []byte
 	// actionSet has what write_actions merged, in that order; hasGroup: a group is in it.
@@ -51,18 +59,28 @@ type xlate struct {
 	vlans []VLAN // memory for Context.VLANs
 }
 
+// origin is where a translation starts that is not one of a frozen state: at a port, or with the
+// actions of a packet-out.
+type origin struct {
+	bridge Bridge
+	in     openflow.PortNo
+	po     *openflow.PacketOut
+}
+
 // at is where in which bridge a translation is.
 type at struct {
 	bridge Bridge
 	tables *table.Tables
 	table  uint8
 	rule   *table.Rule
+	// inGroup: the actions are those of a group's bucket.
+	inGroup bool
 	// seen are the tables of the bridge that are dependencies already.
 	seen [4]uint64
 }
 
 // done reports whether no action is to follow.
-func (x *xlate) done() bool { return x.exit || x.drop != odp.DropNone }
+func (x *xlate) done() bool { return x.exit || x.rehash || x.drop != odp.DropNone }
 
 // enter makes b the bridge of what follows.
 func (x *xlate) enter(b Bridge) {

@@ -103,6 +103,17 @@ func (k *Key) Read(s flow.Subfield, dst []byte) []byte {
 	return dst
 }
 
+// ReadMasked appends a field under a mask, both in wire form, to dst.
+func (k *Key) ReadMasked(id flow.FieldID, mask, dst []byte) []byte {
+	orMasked(&k.wc, id, mask)
+	n := len(dst)
+	dst = k.now.key.GetBytes(id, dst)
+	for i := range min(len(dst)-n, len(mask)) {
+		dst[n+i] &= mask[i]
+	}
+	return dst
+}
+
 // Uint reads a subfield of at most 64 bits.
 func (k *Key) Uint(s flow.Subfield) uint64 {
 	if narrow(s) {
