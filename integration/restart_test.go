@@ -221,3 +221,79 @@ func copyFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// TestLeftovers looks at what each way of ending leaves behind (the stock daemon's files and devices), and that what
+// SIGKILL leaves is replaced.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	e := testenv.Prepare(t)
+	e.ExternalDatabase()
+	e.Start()
+	a := e.AddHost("10.1.1.1/24")
+	addBridge(e, a)
+	e.Vsctl("add-port", "br0", "in0", "--", "set", "interface", "in0", "type=internal")
+	e.Eventually("the OpenFlow socket is there", func() error { return exists(e, "br0.mgmt") })
+
+	for _, end := range []string{"KILL", "TERM", "exit", "exit --cleanup"} {
+		pid := fmt.Sprint(e.PID())
+		ctl := "ovs-vswitchd." + pid + ".ctl"
+		if got := strings.TrimSpace(e.Run("cat", filepath.Join(e.Dir, "ovs-vswitchd.pid"))); got != pid {
+			t.Fatalf("before %s: pidfile has %s, want %s", end, got, pid)
+		}
+		switch end {
+		case "KILL":
+			e.Kill()
+		case "TERM":
+			e.Signal(syscall.SIGTERM)
+		default:
+			e.Appctl(strings.Fields(end)...)
+			e.Wait()
+		}
+		for _, f := range []string{"ovs-vswitchd.pid", ctl, "br0.mgmt"} {
+			if err := exists(e, f); (err == nil) != (end == "KILL") {
+				t.Errorf("%s: %s: %v", end, f, err)
+			}
+		}
+		links := e.Links(e.NS)
+		gone := end == "exit --cleanup"
+		for _, dev := range []string{"br0", "in0"} {
+			if _, ok := links[dev]; ok == gone {
+				t.Errorf("%s: device %s is there: %v", end, dev, ok)
+			}
+		}
+		if n := e.Programs(e.NS, a.Port); (n == 0) != gone {
+			t.Errorf("%s: %s has %d programs", end, a.Port, n)
+		}
+		if promisc := links[a.Port].Promisc != 0; promisc == gone {
+			t.Errorf("%s: %s is promiscuous: %v", end, a.Port, promisc)
+		}
+		if got := e.Vsctl("--no-wait", "get", "interface", a.Port, "ofport"); got != "1" {
+			t.Errorf("%s: ofport in the database is %s", end, got)
+		}
+		if gone {
+			for dev := range links {
+				if dev != "lo" && dev != a.Port {
+					t.Errorf("%s: device %s is left", end, dev)
+				}
+			}
+			break
+		}
+		e.Start()
+		if end == "KILL" && exists(e, ctl) == nil {
+			t.Errorf("%s is still there after the next start", ctl)
+		}
+	}
+	// The bpffs of the run directory, if one was mounted, and everything in /sys/fs/bpf.
+	if exists(e, "bpffs") == nil {
+		t.Error("the run directory still has a bpffs")
+	}
+	if pins, _ := filepath.Glob("/sys/fs/bpf/ovs-bpf/*" + e.ID + "*"); len(pins) > 0 {
+		t.Errorf("pins are left: %v", pins)
+	}
+}
+
+// exists is nil if the run directory has a file.
+func exists(e *testenv.Env, name string) error {
+	_, err := os.Lstat(filepath.Join(e.Dir, name))
+	return err
+}
