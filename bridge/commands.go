@@ -14,6 +14,7 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
@@ -52,7 +53,7 @@ func (a *Agent) RegisterCommands(r Registrar) {
 	r.Register("fdb/stats-show", "bridge", 1, 1, inLoop(a.fdbStatsShow))
 	r.Register("fdb/stats-clear", "[bridge]", 0, 1, inLoop(a.fdbStatsClear))
 	r.Register("bpf/show", "", 0, 0, inLoop(a.overview))
-	a.engine.RegisterCommands(r, a.portName, a.portByName)
+	a.engine.RegisterCommands(r, a.portName, a.portByName, a.parseFilter)
 }
 
 // dpName is the datapath as type@name.
@@ -109,6 +110,14 @@ func (a *Agent) portByName(name string) (odp.Port, bool) {
 		}
 	}
 	return odp.PortNone, false
+}
+
+// parseFilter reads the OpenFlow text of a filter of megaflows; its ports are the datapath's.
+func (a *Agent) parseFilter(text string) (flow.Match, error) {
+	return openflow.ParseFlow(text, func(name string) (openflow.PortNo, bool) {
+		no, ok := a.portByName(name)
+		return openflow.PortNo(no), ok
+	}, nil)
 }
 
 // of16 is an OpenFlow port number as OVS's own tables show it: LOCAL is 65534.
@@ -218,7 +227,7 @@ func (a *Agent) dpifDumpFlows(args []string) (string, error) {
 			mine[i.odp] = true
 		}
 	}
-	return a.engine.DumpFlows(args[:len(args)-1], a.portName, func(in odp.Port) bool { return mine[in] }, true)
+	return a.engine.DumpFlows(args[:len(args)-1], a.portName, func(m *flow.Match) bool { return mine[odp.Port(m.Key.Get(flow.InPortOXM))] }, true)
 }
 
 func (a *Agent) ofprotoList([]string) (string, error) {

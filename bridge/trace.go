@@ -158,6 +158,12 @@ func (a *Agent) traceFlow(words []string) (*Bridge, flow.Key, error) {
 	if m.Key.Get(flow.InPortOXM) == 0 {
 		m.Key.Set(flow.InPortOXM, uint64(openflow.PortAny))
 	}
+	// The text has no place for the Ethertype of tags.
+	for _, id := range [...][2]flow.FieldID{{flow.VLANTCI, flow.VLANTPID}, {flow.VLANTCI2, flow.VLANTPID2}} {
+		if m.Key.Get(id[0])&flow.VLANPresent != 0 {
+			m.Key.Set(id[1], packet.EthTypeVLAN)
+		}
+	}
 	return b, m.Key, nil
 }
 
@@ -238,7 +244,7 @@ func (a *Agent) traceReport(b *Bridge, t *traceText, start, end *flow.Key, res *
 	}
 	m.Normalize()
 	fmt.Fprintf(&s, "Megaflow: %s\n", openflow.FormatMatch(&m, names))
-	fmt.Fprintf(&s, "Datapath actions: %s\n", odp.FormatActions(res.Actions, dpNames))
+	fmt.Fprintf(&s, "Datapath actions: %s\n", odp.FormatActionsFor(start, res.Actions, dpNames))
 	switch {
 	case res.Drop != odp.DropNone:
 		fmt.Fprintf(&s, "Translation failed (%s), packet is dropped.\n", dropWords[res.Drop])

@@ -20,8 +20,8 @@ type Registrar interface {
 }
 
 // RegisterCommands adds dpctl/*, upcall/*, revalidator/* and the JSON sources of ovs-bpfctl. name and number
-// translate between port numbers and device names.
-func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, number odp.NameFunc) {
+// translate between port numbers and device names; filter reads dump-flows' filter=, which is OpenFlow text.
+func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, number odp.NameFunc, filter func(text string) (flow.Match, error)) {
 	sync := func(f func(args []string) (string, error)) func(context.Context, []string, func(string, error)) {
 		return func(_ context.Context, args []string, reply func(string, error)) { reply(f(args)) }
 	}
@@ -29,10 +29,15 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 	r.Register("dpctl/dump-dps", "", 0, 1, sync(func([]string) (string, error) { return e.dpName() + "\n", nil }))
 	r.Register("dpctl/dump-flows", "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]", 0, 6, sync(func(args []string) (string, error) {
 		options, args := cutOptions(args)
+		var want func(*flow.Match) bool
 		for _, a := range args {
 			switch {
 			case strings.HasPrefix(a, "filter="):
-				return "", fmt.Errorf("dump-flows: filter= is not supported by this datapath")
+				m, err := filter(a[len("filter="):])
+				if err != nil {
+					return "", fmt.Errorf("Failed to parse filter (%w)", err) //nolint:staticcheck // OVS's words
+				}
+				want = func(f *flow.Match) bool { return mayMatch(f, &m) }
 			case strings.HasPrefix(a, "pmd="):
 			case strings.HasPrefix(a, "type="):
 				switch typ := a[len("type="):]; typ {
@@ -48,7 +53,7 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 				}
 			}
 		}
-		return e.DumpFlows(options, name, nil, false)
+		return e.DumpFlows(options, name, want, false)
 	}))
 	r.Register("dpctl/del-flows", "[dp] [file]", 0, 2, sync(func(args []string) (string, error) {
 		if len(args) > 0 {
@@ -176,8 +181,8 @@ func (e *Engine) used(st FlowStats) time.Duration {
 }
 
 // DumpFlows writes the megaflows as dpctl/dump-flows does, or as dpif/dump-flows (dpif). Options are -m,
-// --names and --no-names; only flows whose input port want accepts, all when it is nil.
-func (e *Engine) DumpFlows(options []string, name func(odp.Port) string, want func(odp.Port) bool, dpif bool) (string, error) {
+// --names and --no-names; only flows that want accepts, all when it is nil.
+func (e *Engine) DumpFlows(options []string, name func(odp.Port) string, want func(*flow.Match) bool, dpif bool) (string, error) {
 	verbose, names := false, false
 	for _, o := range options {
 		switch o {
@@ -203,7 +208,7 @@ func (e *Engine) DumpFlows(options []string, name func(odp.Port) string, want fu
 		s.WriteString("flow-dump from the main thread:\n")
 	}
 	err := e.dp.FlowDump(func(_ FlowRef, f *Flow, st FlowStats) bool {
-		if want != nil && !want(odp.Port(f.Match.Key.Get(flow.InPort))) {
+		if want != nil && !want(&f.Match) {
 			return true
 		}
 		t := odp.FlowText{Match: &f.Match, Actions: f.Actions, Packets: st.Packets, Bytes: st.Bytes, Used: e.used(st), TCPFlags: st.TCPFlags}
@@ -221,6 +226,20 @@ func (e *Engine) DumpFlows(options []string, name func(odp.Port) string, want fu
 		return true
 	})
 	return s.String(), err
+}
+
+// mayMatch reports whether a packet can match both a megaflow and another match: where both look, they want the same.
+func mayMatch(a, b *flow.Match) bool {
+	both := a.Mask
+	if both.IsExact(flow.EthType) {
+		for _, id := range [...]flow.FieldID{flow.VLANTCI, flow.VLANTCI2} {
+			if a.Key.Get(id) == 0 {
+				both.SetExact(id) // a datapath's first Ethertype is that of the outermost tag
+			}
+		}
+	}
+	both.And(&b.Mask)
+	return a.Key.EqualMasked(&b.Key, &both)
 }
 
 func (e *Engine) getFlow(ufid string, name func(odp.Port) string) (string, error) {

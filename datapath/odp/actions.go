@@ -3,12 +3,19 @@ package odp
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 )
 
 // FormatActions writes actions in the form of ovs-actions(7); "drop" is an empty list. names
 // returns a port's name, "" to write its number; it may be nil.
 func FormatActions(actions []Action, names func(Port) string) string {
 	return actionsText(actions, &TextOptions{PortName: names})
+}
+
+// FormatActionsFor is FormatActions for packets of a key: what sets a field of both IP versions names the right one.
+func FormatActionsFor(key *flow.Key, actions []Action, names func(Port) string) string {
+	return actionsText(actions, &TextOptions{PortName: names, ipv6: key.Get(flow.EthType) == ethIPv6})
 }
 
 func actionsText(actions []Action, o *TextOptions) string {

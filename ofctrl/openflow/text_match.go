@@ -210,8 +210,10 @@ func (f *matchText) metadata() {
 	f.portMasked(flow.CTTPSrc, "ct_tp_src")
 	f.portMasked(flow.CTTPDst, "ct_tp_dst")
 	if v := m.Key.Get(flow.PacketType); !m.Mask.IsZero(flow.PacketType) {
-		if v != 0 {
-			f.add("packet_type=(%d,0x%x)", v>>16, v&0xffff)
+		if ns := v >> 16; ns == 1 { // an Ethertype
+			f.add("packet_type=(1,0x%x)", v&0xffff)
+		} else if v != 0 {
+			f.add("packet_type=(%d,%d)", ns, v&0xffff)
 		} else if f.megaflow {
 			f.b.WriteString("eth,")
 		}
@@ -222,7 +224,7 @@ func (f *matchText) metadata() {
 var ctStates = []string{"new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"}
 
 func ctState(v, mask uint64) string {
-	if mask == 0xffffffff {
+	if mask&0xff == 0xff { // all the flags that there are
 		return flagNames(ctStates, v)
 	}
 	var b strings.Builder

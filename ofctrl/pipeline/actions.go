@@ -37,7 +37,9 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.controller(a)
 
 	case openflow.SetField:
-		x.key.SetMasked(a.Field, a.Value, a.Mask)
+		if !x.key.SetMasked(a.Field, a.Value, a.Mask) {
+			x.warn("unmet prerequisites for %s, set_field ignored", a.Field)
+		}
 	case openflow.Load:
 		x.key.Write(a.Dst, a.Value)
 	case openflow.Move:

@@ -142,8 +142,8 @@ func (x *xlate) patch(p *Port) {
 		x.key.EnterBridge(in.No)
 		if x.receives(in) {
 			x.tableZero()
+			x.runActionSet() // as in OVS a step of the table's
 			x.event(Event{Kind: EventEnd})
-			x.runActionSet()
 		}
 	}
 	x.event(Event{Kind: EventEnd})
