@@ -35,6 +35,8 @@ func (t *traceText) Event(e *pipeline.Event) {
 		t.begin(e.Kind, tableText(e, names))
 	case pipeline.EventActionSet:
 		t.begin(e.Kind, "--. Executing action set:")
+	case pipeline.EventBucket:
+		t.begin(e.Kind, e.Text)
 	case pipeline.EventEnd:
 		if n := len(t.open); n > 0 {
 			t.open = t.open[:n-1]

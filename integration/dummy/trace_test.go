@@ -38,6 +38,11 @@ var traceFlows = map[string][]string{
 		// Loops.
 		"table=0,priority=20,in_port=4,icmp,actions=resubmit(,0)",
 		"table=0,priority=20,in_port=4,ipv6,actions=dec_ttl,output:1",
+		// Groups.
+		"table=0,priority=20,in_port=4,dl_type=0x2001,actions=group:1,output:2",
+		"table=0,priority=20,in_port=4,dl_type=0x2002,actions=group:2,output:2",
+		"table=0,priority=20,in_port=4,dl_type=0x2003,actions=write_actions(group:3),goto_table:77",
+		"table=0,priority=20,in_port=4,dl_type=0x2004,actions=group:4,output:2",
 		"table=0,priority=20,in_port=4,arp,actions=resubmit(1,0),resubmit:2,exit,output:1",
 	},
 	"br1": {
@@ -45,6 +50,14 @@ var traceFlows = map[string][]string{
 		"table=0,priority=40000,dl_type=0x1235,actions=resubmit(,1)",
 		"table=1,actions=resubmit(,2),write_actions(output:7)",
 	},
+}
+
+// traceGroups are the groups of both bridges.
+var traceGroups = []string{
+	"group_id=1,type=all,bucket=output:1,bucket=set_field:5->reg0,resubmit(,6),bucket=output:3",
+	"group_id=2,type=ff,bucket=watch_port:77,output:1,bucket=watch_port:2,output:3",
+	"group_id=3,type=indirect,bucket=group:1",
+	"group_id=4,type=ff,bucket=watch_port:77,output:1",
 }
 
 // traceCases are arguments of ofproto/trace. Behind a "~" the Megaflow line may differ: the stock daemon looks at
@@ -85,6 +98,10 @@ var traceCases = []string{
 	"~ br0 in_port=4,ipv6,nw_proto=6,nw_ttl=1",
 	"~ br0 in_port=4,tcp6,nw_ttl=9",
 	"br0 in_port=4,arp,arp_op=1",
+	"br0 in_port=4,dl_type=0x2001",
+	"br0 in_port=4,dl_type=0x2002",
+	"br0 in_port=4,dl_type=0x2003",
+	"br0 in_port=4,dl_type=0x2004",
 	"br0 recirc_id=0x777,in_port=1",
 	"br0 in_port=4,mpls,mpls_label=5",
 	"~ br0 in_port=4,icmp6,icmpv6_type=135,nd_target=fe80::1",
@@ -118,6 +135,9 @@ func TestTraceLikeStock(t *testing.T) {
 		s.Vsctl("add-port", "br0", "x0", "--", "set", "interface", "x0", "type=patch", "options:peer=x1", "ofport_request=10", "--",
 			"add-port", "br1", "x1", "--", "set", "interface", "x1", "type=patch", "options:peer=x0", "ofport_request=11")
 		for _, b := range []string{"br0", "br1"} {
+			for _, g := range traceGroups {
+				s.Ofctl("-OOpenFlow15", "add-group", b, g)
+			}
 			for _, f := range traceFlows[b] {
 				s.Ofctl("-OOpenFlow15", "add-flow", b, f)
 			}

@@ -27,7 +27,9 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.outputTo(a.Port, a.MaxLen)
 	case openflow.OutputReg:
 		no := x.key.Uint(a.Src)
-		x.detail("output port is %d", no)
+		if x.listener != nil { // no memory is made for a number that nobody reads
+			x.detail("output port is %d", no)
+		}
 		x.outputTo(openflow.PortNo(no), a.MaxLen)
 	case openflow.OutputTrunc:
 		x.truncated(a)

@@ -50,15 +50,22 @@ func (x *xlate) oneBucket(g *table.Group, b *table.Bucket) {
 		return
 	}
 	x.Credit(g)
-	x.detail("using bucket %d", b.ID)
+	if g.Type != openflow.GroupTypeIndirect {
+		x.detail("using bucket %d", b.ID)
+	}
 	x.bucket(b)
 }
 
 // bucket runs the actions of a bucket as an action set on a copy of the packet.
 func (x *xlate) bucket(b *table.Bucket) {
 	x.Credit(b)
+	if x.listener != nil {
+		x.text(EventBucket, "bucket %d", []any{b.ID})
+		defer x.event(Event{Kind: EventEnd})
+	}
 	list := ordered(b.Actions)
 	if list == nil {
+		x.event(Event{Kind: EventAction})
 		return
 	}
 	var s tracked.State
@@ -107,6 +114,11 @@ func (x *xlate) firstLive(g *table.Group) *table.Bucket {
 	for _, b := range g.Buckets {
 		if x.live(b, 0) {
 			return b
+		}
+		if b.WatchPort != openflow.PortAny {
+			x.detail("bucket %d: not live due to port %v", b.ID, b.WatchPort)
+		} else {
+			x.detail("bucket %d: not live due to group %d", b.ID, b.WatchGroup)
 		}
 	}
 	return nil

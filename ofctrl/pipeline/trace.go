@@ -18,8 +18,9 @@ const (
 	EventTable                          // Table was looked up: Rule, nil for a miss; a Text says why not for fragments
 	EventAction                         // Action is next; nil: the packet is dropped for want of one
 	EventActionSet                      // the action set is executed
+	EventBucket                         // the bucket of a group that Text names is executed
 	EventThaw                           // translation goes on after a recirculation, as Text says
-	EventEnd                            // what EventBridge, EventTable or EventActionSet began last is over
+	EventEnd                            // what EventBridge, EventTable, EventActionSet or EventBucket began last is over
 	EventDetail                         // Text explains
 	EventWarn                           // Text says what went wrong without ending the translation
 	EventError                          // Text says why the packet is dropped
