@@ -78,6 +78,7 @@ type Agent struct {
 	swept   bool
 	serving bool // the engine answers misses
 	restore restore
+	hold    *hold // nil: adopted megaflows are like others
 	snap    *ovsdb.Snapshot
 	calls   chan func()
 	writes  chan *ovsdb.Status
@@ -171,6 +172,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.engine.Configure(engineConfig(s))
 			a.reconcile(s)
 			if !a.serving {
+				a.beginHold(s)
 				// Misses are answered only now: before, there is no bridge that they belong to.
 				a.serving = true
 				wg.Go(func() { a.engine.Run(engineCtx) })
@@ -190,6 +192,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-maintenance:
 			maintenance = a.o.Clock.After(maintenanceInterval)
 			a.remindOfRestore()
+			a.followHold()
 			ticks++
 			for _, b := range a.bridges {
 				b.macs.Run()

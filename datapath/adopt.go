@@ -20,6 +20,14 @@ func (e *Engine) adopt() error {
 	return err
 }
 
+// HoldAdopted says whether flows of an earlier run stay as they are, as long as packets use them, whatever the tables say:
+// while these are being filled again.
+func (e *Engine) HoldAdopted(on bool) {
+	if e.held.Swap(on) && !on {
+		e.Kick()
+	}
+}
+
 // recirculated reports whether the packets come from another megaflow. What they were about to do there is not known
 // of an adopted one. Nothing is asked of it any more: what sends packets to it is itself translated anew, to a
 // name for the rest of the way that no earlier run has used (AdoptedNames), and so it ends for want of packets.

@@ -61,8 +61,9 @@ type Engine struct {
 	fixed   bool // upcall/set-flow-limit was used
 	scratch Flow // for FlowPut, which keeps nothing of it
 
-	// adopting flows of an earlier run: until the first pass, which alone looks at it.
+	// adopting flows of an earlier run: until the first pass that looks at them; passes alone use it.
 	adopting bool
+	held     atomic.Bool // adopted flows stay as they are (HoldAdopted)
 
 	kick chan struct{}
 	// pass numbers revalidations; waiters of Revalidate look at it.

@@ -37,7 +37,7 @@ func (e *Engine) pass() {
 		e.count("upcall_flow_limit_kill", 1)
 	}
 	if !wait {
-		if e.adopting {
+		if e.adopting && !e.held.Load() {
 			e.adopting = false
 			e.batches(all, e.relearn)
 		}
@@ -79,7 +79,7 @@ func (e *Engine) revalidate(mf *megaflow, idle time.Duration, kill bool) {
 		e.remove(mf)
 		return
 	}
-	if mf.adopted && mf.recirculated() || !mf.adopted && !changed(mf.deps) {
+	if mf.adopted && (e.held.Load() || mf.recirculated()) || !mf.adopted && !changed(mf.deps) {
 		return
 	}
 	e.retranslate(mf, st, fresh)
