@@ -203,6 +203,11 @@ func (a *Agent) Run(ctx context.Context) error {
 					}
 				}
 			}
+			if a.retryBusy() {
+				a.reconcile(a.snap)
+				a.engine.Kick()
+				a.report(true)
+			}
 		}
 	}
 }

@@ -68,7 +68,9 @@ func (b *Bridge) sortedIfaces() []*iface {
 }
 
 // errUnknownBridge is what bridge/* say where the others have "no such bridge", in OVS's words.
-var errUnknownBridge = errors.New("Unknown bridge") //nolint:staticcheck // OVS's words
+//
+//lint:ignore ST1005 OVS's words
+var errUnknownBridge = errors.New("Unknown bridge")
 
 // find is the bridge that a command names.
 func (a *Agent) find(name string) (*Bridge, error) {
@@ -339,7 +341,8 @@ func macArgs(vlan, addr string) (uint16, mac.Addr, error) {
 	var m mac.Addr
 	vid, err := strconv.ParseUint(vlan, 10, 16)
 	if err != nil || vid > 4095 {
-		return 0, m, fmt.Errorf("Invalid VLAN: %s", vlan) //nolint:staticcheck // OVS's words
+		//lint:ignore ST1005 OVS's words
+		return 0, m, fmt.Errorf("Invalid VLAN: %s", vlan)
 	}
 	hw, err := net.ParseMAC(addr)
 	if err != nil || len(hw) != 6 {

@@ -93,7 +93,7 @@ func TestOFPorts(t *testing.T) {
 	if o.claim(0, "x") || o.claim(maxOFPort+1, "x") {
 		t.Error("numbers out of range were given")
 	}
-	if !o.claim(2, "b") || !o.claim(2, "b") || o.claim(2, "c") {
+	if again := o.claim(2, "b"); !again || !o.claim(2, "b") || o.claim(2, "c") {
 		t.Error("number 2 must be b's alone")
 	}
 	a, _ := o.allocate("a")

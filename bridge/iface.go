@@ -32,7 +32,6 @@ type iface struct {
 	// direct: packets go to a peer in another namespace past the device, whose counters miss them.
 	direct  bool
 	err     error // why the interface does not work; shown in Interface.error
-	config  uint32
 	created time.Time
 	resets  int64   // link_resets: times that the link went down
 	rx, tx  traffic // of a patch port

@@ -76,7 +76,8 @@ func parseTraceArgs(args []string) (o traceArgs, err error) {
 			o.names = true
 		case arg == "-ct-next", arg == "--ct-next":
 			if n++; n == len(args) {
-				return o, fmt.Errorf("Missing argument for option %s", arg) //nolint:staticcheck // OVS's words
+				//lint:ignore ST1005 OVS's words
+				return o, fmt.Errorf("Missing argument for option %s", arg)
 			}
 			if err := checkCTNext(args[n]); err != nil {
 				return o, err
@@ -102,7 +103,8 @@ func parseTraceArgs(args []string) (o traceArgs, err error) {
 		}
 	}
 	if o.packet != nil && o.generate {
-		return o, errors.New("Syntax error") //nolint:staticcheck // OVS's words
+		//lint:ignore ST1005 OVS's words
+		return o, errors.New("Syntax error")
 	}
 	return o, nil
 }
@@ -124,9 +126,11 @@ func packetHex(s string) ([]byte, error) {
 	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
 	switch {
 	case err != nil:
-		return nil, errors.New("Trailing garbage in packet data") //nolint:staticcheck // OVS's words
+		//lint:ignore ST1005 OVS's words
+		return nil, errors.New("Trailing garbage in packet data")
 	case len(b) < packet.EthLen:
-		return nil, errors.New("Packet data too short for Ethernet") //nolint:staticcheck // OVS's words
+		//lint:ignore ST1005 OVS's words
+		return nil, errors.New("Packet data too short for Ethernet")
 	}
 	return b, nil
 }
@@ -144,7 +148,8 @@ func (a *Agent) traceFlow(words []string) (*Bridge, flow.Key, error) {
 	}
 	if err == nil {
 		if name := words[0]; name != a.o.Datapath.Name() && name != a.dpName() {
-			return nil, m.Key, errors.New("Cannot find the datapath") //nolint:staticcheck // OVS's words
+			//lint:ignore ST1005 OVS's words
+			return nil, m.Key, errors.New("Cannot find the datapath")
 		}
 		return a.traceODP(m)
 	}
@@ -153,7 +158,8 @@ func (a *Agent) traceFlow(words []string) (*Bridge, flow.Key, error) {
 		return nil, m.Key, fmt.Errorf("%s: unknown bridge", words[0])
 	}
 	if m, err = openflow.ParseFlow(text, b.portNo, nil); err != nil {
-		return nil, m.Key, fmt.Errorf("Bad openflow flow syntax: %w", err) //nolint:staticcheck // OVS's words
+		//lint:ignore ST1005 OVS's words
+		return nil, m.Key, fmt.Errorf("Bad openflow flow syntax: %w", err)
 	}
 	if m.Key.Get(flow.InPortOXM) == 0 {
 		m.Key.Set(flow.InPortOXM, uint64(openflow.PortAny))

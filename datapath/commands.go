@@ -35,7 +35,8 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 			case strings.HasPrefix(a, "filter="):
 				m, err := filter(a[len("filter="):])
 				if err != nil {
-					return "", fmt.Errorf("Failed to parse filter (%w)", err) //nolint:staticcheck // OVS's words
+					//lint:ignore ST1005 OVS's words
+					return "", fmt.Errorf("Failed to parse filter (%w)", err)
 				}
 				want = func(f *flow.Match) bool { return mayMatch(f, &m) }
 			case strings.HasPrefix(a, "pmd="):
@@ -45,7 +46,8 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 				case "tc", "dpdk", "offloaded", "partially-offloaded":
 					return "", nil // no flow is offloaded
 				default:
-					return "", fmt.Errorf("Failed to parse type (%s) (Invalid argument)", typ) //nolint:staticcheck // OVS's words
+					//lint:ignore ST1005 OVS's words
+					return "", fmt.Errorf("Failed to parse type (%s) (Invalid argument)", typ)
 				}
 			default:
 				if err := e.checkDP(a); err != nil {
@@ -88,7 +90,8 @@ func (e *Engine) checkDP(name string) error {
 
 // unrecognized is the error of an option that a command does not have, in OVS's words.
 func unrecognized(option string) error {
-	return fmt.Errorf("Unrecognized option %s", option) //nolint:staticcheck // OVS's words
+	//lint:ignore ST1005 OVS's words
+	return fmt.Errorf("Unrecognized option %s", option)
 }
 
 // cutOptions takes the words that start with a dash off.

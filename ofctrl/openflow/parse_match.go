@@ -82,7 +82,8 @@ func ParseFlow(text string, ports PortNumbers, tlv *TLVMap) (flow.Match, error) 
 	err := eachWord(text, func(name, value string) error {
 		if proto, ok := protocols[name]; ok {
 			if p.m.Key.Get(flow.EthType) != 0 {
-				return errors.New("Ethernet type set multiple times") //nolint:staticcheck // OVS's words
+				//lint:ignore ST1005 OVS's words
+				return errors.New("Ethernet type set multiple times")
 			}
 			p.m.Set(flow.EthType, proto.eth)
 			if proto.hasProto {
