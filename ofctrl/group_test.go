@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
 // TestOfctlGroups drives groups with the stock ovs-ofctl in each version.
@@ -156,6 +158,25 @@ func TestGroupsInBundles(t *testing.T) {
 		}
 		if d := cmp.Diff(before, state()); d != "" {
 			t.Errorf("%s: after a failure (-want +got):\n%s", v, d)
+		}
+	}
+}
+
+// Flows that go with their group are told of with that reason.
+func TestGroupDeleteNotice(t *testing.T) {
+	for _, v := range allVersions[1:] {
+		b := newBench(t, false, nil)
+		lines := b.monitor(openflow.PacketInNXT2, "-O", v)
+		b.ofctl("-O", v, "add-group", "BR", "group_id=1,type=all,bucket=actions=output:1")
+		b.ofctl("-O", v, "add-flow", "BR", "priority=5,in_port=1,send_flow_rem,actions=group:1")
+		b.ofctl("-O", v, "del-groups", "BR", "group_id=1")
+		for l := range lines {
+			if strings.Contains(l, "FLOW_REMOVED") {
+				if !strings.Contains(l, "priority=5,in_port=1 reason=group_delete") {
+					t.Errorf("%s: %s", v, l)
+				}
+				break
+			}
 		}
 	}
 }
