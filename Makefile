@@ -39,8 +39,9 @@ unit:
 	$(GO) test -race -timeout 20m $(PLAIN)
 	$(GO) test -race -timeout 20m $(RAPID) -rapid.seed=$(SEED)
 
+# One package after the other: each has both CPUs for its namespaces.
 integration:
-	$(GO) test -count=1 -timeout 30m ./integration/...
+	$(GO) test -count=1 -p 1 -timeout 30m ./integration/...
 
 # Ratios to other forwarders (BENCHFLAGS="-rounds 3": fewer rounds; -list tells more), every value in
 # bin/bench.jsonl; then nanoseconds per packet of the programs. See docs/performance.md.
