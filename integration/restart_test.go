@@ -297,3 +297,36 @@ func exists(e *testenv.Env, name string) error {
 	_, err := os.Lstat(filepath.Join(e.Dir, name))
 	return err
 }
+
+// TestStalePins starts the agent of a run directory in another network namespace, after the first one and its agent
+// have ended: what the first one had pinned is of no use to anybody.
+func TestStalePins(t *testing.T) {
+	t.Parallel()
+	e := testenv.Prepare(t)
+	e.ExternalDatabase()
+	e.Start()
+	a := e.AddHost("10.1.1.1/24")
+	addBridge(e, a)
+	e.Kill()
+	first, second := e.NS, e.NS+"2"
+	e.Run("ip", "netns", "add", second) // before the first ends, so that it is another one for sure
+	t.Cleanup(func() { e.Try("ip", "netns", "del", second) })
+	e.NS = second
+	log := func() string { return e.Run("cat", filepath.Join(e.Dir, "ovs-vswitchd.log")) }
+	e.Start()
+	if strings.Contains(log(), "of a dead instance") {
+		t.Error("pins of an instance that may come back were removed")
+	}
+	e.Kill()
+	e.Run("ip", "netns", "del", first)
+	e.Eventually("the kernel has taken the namespace down", func() error {
+		if _, code := e.Try("nsenter", "--net=/run/netns/"+a.NS, "ip", "link", "show", "eth0"); code == 0 {
+			return errors.New("the host's device is still there")
+		}
+		return nil
+	})
+	e.Start()
+	if !strings.Contains(log(), "of a dead instance: its network namespace") {
+		t.Error("the pins of the first instance were not removed")
+	}
+}
