@@ -250,10 +250,10 @@ func (a *Agent) deviceChanged(e netdev.Event, more <-chan netdev.Event) {
 	}
 	if again {
 		a.reconcile(a.snap)
-		a.engine.Kick()
 	} else {
 		a.publish()
 	}
+	a.engine.Kick() // fast failover does not wait
 	a.report(true)
 }
 
