@@ -142,7 +142,12 @@ func iperf(args ...string) func(context.Context, *options, *bed) ([]float64, err
 	}
 }
 
-const echoPort = 7100
+const (
+	echoPort = 7100
+	// A percentile needs some answers, however slow they are.
+	enough   = 100
+	patience = 10 * time.Second
+)
 
 // latency is the time of a request of 64 bytes and its response over UDP, both ends on one CPU.
 func latency(_ context.Context, o *options, b *bed) ([]float64, error) {
@@ -176,7 +181,7 @@ func latency(_ context.Context, o *options, b *bed) ([]float64, error) {
 		buf := make([]byte, 64)
 		for end := monotonic() + uint64(o.time); ; {
 			t := monotonic()
-			if t > end {
+			if t > end && (len(took) >= enough || t > end+uint64(patience)) {
 				return nil
 			}
 			if _, err := unix.Write(fd, buf); err != nil {
