@@ -129,7 +129,7 @@ struct cache_entry {
 #define ACT_WORDS 8
 
 enum act_op {
-	ACT_END,        /* a: 0: drop as "no action" when nothing was sent before */
+	ACT_END,        /* a: 0: the list is empty, which counts as a drop */
 	ACT_OUTPUT,     /* c: port */
 	ACT_USERSPACE,  /* a: kind, c: cookie */
 	ACT_SET_ETH,    /* dst value, mask, src value, mask; a: 1: only where there is no VLAN header */

@@ -33,7 +33,7 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 		a = *(struct act *)&b->w[pc];
 		switch (a.op & ~ACT_LAST) {
 		case ACT_END:
-			return c->s.sent | a.a ? end(c) : drop(c, 0);
+			return a.a ? end(c) : drop(c, 0);
 		case ACT_DROP:
 			return drop(c, a.a);
 		case ACT_OUTPUT:

@@ -81,7 +81,8 @@ static __always_inline int take_tag(struct __sk_buff *skb, struct vlan_tag *tag)
 
 /* No helper takes bytes out behind the Ethernet header of a packet that is not IP, but one takes
  * out a VLAN header. A tag in the packet's bytes in front of the entry makes the kernel look for
- * one; the entry and the type behind it are made to look like another one. */
+ * one; the entry and the type behind it are made to look like another one. The packet's own tags come back
+ * with all their bits. */
 static __always_inline int pop_mpls(struct __sk_buff *skb, __be16 type)
 {
 	struct vlan_tag tags[VLAN_MAX] = {};
@@ -108,9 +109,9 @@ static __always_inline int pop_mpls(struct __sk_buff *skb, __be16 type)
 		err |= bpf_skb_vlan_pop(skb);
 	}
 	if (n > 1)
-		err |= bpf_skb_vlan_push(skb, tags[1].proto, tags[1].tci & ~VLAN_PRESENT);
+		err |= bpf_skb_vlan_push(skb, tags[1].proto, tags[1].tci);
 	if (n > 0)
-		err |= bpf_skb_vlan_push(skb, tags[0].proto, tags[0].tci & ~VLAN_PRESENT);
+		err |= bpf_skb_vlan_push(skb, tags[0].proto, tags[0].tci);
 	return err;
 }
 
