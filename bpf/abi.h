@@ -115,11 +115,11 @@ struct dp_config {
 	__u32 reserved;
 };
 
-/* Flow cache: the slot that a packet of this hash hit last. */
-#define CACHE_SIZE 8192
-struct cache_entry {
-	__u32 tag;
-	__u32 slot;
+/* Mask cache: the subtable (+ 1) in which packets of a hash were found last. It is one value, as long as one
+ * of a per-CPU map may be. */
+#define CACHE_SIZE 32768
+struct mask_cache {
+	__u8 sub[CACHE_SIZE];
 };
 
 /* ---- actions ---- */

@@ -203,7 +203,6 @@ static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct
 
 	switch (search(c, t, &n)) {
 	case SEARCH_HIT:
-		cache_store(c, n);
 		return hit(skb, c, t, n);
 	case SEARCH_MORE:
 		return go(skb, c, PROG_MORE);

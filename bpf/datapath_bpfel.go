@@ -68,12 +68,6 @@ type DatapathBucket struct {
 	Overflow uint64
 }
 
-type DatapathCacheEntry struct {
-	_    structs.HostLayout
-	Tag  uint32
-	Slot uint32
-}
-
 type DatapathCtx struct {
 	_   structs.HostLayout
 	Key struct {
@@ -255,6 +249,11 @@ type DatapathInjectRec struct {
 	RecircId uint32
 	DpHash   uint32
 	Reserved uint32
+}
+
+type DatapathMaskCache struct {
+	_   structs.HostLayout
+	Sub [32768]uint8
 }
 
 type DatapathOrder struct {

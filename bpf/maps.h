@@ -53,7 +53,7 @@ MAP(BPF_MAP_TYPE_ARRAY, orders, 2, struct order, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, injects, INJECT_LANES, struct inject_rec, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, meters, 1, struct dp_meter, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, port_stat, 1, struct port_stats, 0); /* the last entry: no port */
-MAP(BPF_MAP_TYPE_PERCPU_ARRAY, cache, CACHE_SIZE, struct cache_entry, 0);
+MAP(BPF_MAP_TYPE_PERCPU_ARRAY, cache, 1, struct mask_cache, 0);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, sub_hits, MASKS_MAX, __u64, 0);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, total, 1, struct totals, 0);
 /* How many copies deep this CPU is: a program of ours may run inside bpf_clone_redirect of

@@ -29,7 +29,8 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 	o := &d.opts
 	columns := min(d.cpus, o.statColumns)
 	stride := columns + 1
-	buckets := pow2(o.MaxFlows * 2 / bucketWays)
+	// A table that is less full takes more cache and more pages, and is slower for it.
+	buckets := pow2(o.MaxFlows * 8 / 7 / bucketWays)
 	index := pow2(o.MaxPorts * 4)
 	size := map[string]uint32{
 		"ports":    uint32(o.MaxPorts),

@@ -142,20 +142,55 @@ func (t *table) find(id uint16, key *[slotWords]uint64) (b *bpf.DatapathBucket, 
 }
 
 // place puts a slot into one of its buckets: the first unless that is full, because a look-up
-// that ends there touches one cache line. Of two full ones an entry moves to its other bucket.
+// that ends there touches one cache line. Of two full ones entries move to their other buckets.
 func (t *table) place(st *subtable, slot uint32) error {
 	b1, b2, sig := t.hash(st, &t.slots.at[slot].Key)
 	if t.enter(b1, b1, slot, sig) || b1 != b2 && t.enter(b2, b1, slot, sig) {
 		return nil
 	}
-	for _, b := range []uint32{b1, b2} {
-		for way := range bucketWays {
-			if t.move(b, way) && t.enter(b, b1, slot, sig) {
+	for depth := range moves {
+		for _, b := range []uint32{b1, b2} {
+			if t.makeRoom(b, depth) && t.enter(b, b1, slot, sig) {
 				return nil
 			}
 		}
 	}
 	return fmt.Errorf("all buckets of a flow are full: %w", datapath.ErrFull)
+}
+
+// moves is how many entries are moved at most to make room for one.
+const moves = 4
+
+// makeRoom moves an entry of a full bucket to its other one, in which room is made before if need be: depth
+// times.
+func (t *table) makeRoom(b uint32, depth int) bool {
+	for way := range bucketWays {
+		if t.move(b, way) {
+			return true
+		}
+	}
+	if depth == 0 {
+		return false
+	}
+	for way := range bucketWays {
+		if to, ok := t.other(b, way); ok && to != b && t.makeRoom(to, depth-1) && t.move(b, way) {
+			return true
+		}
+	}
+	return false
+}
+
+// other is the other bucket of an entry.
+func (t *table) other(b uint32, way int) (uint32, bool) {
+	s := &t.slots.at[t.buckets.at[b].Entry[way]>>32]
+	if s.Sub == 0 {
+		return 0, false
+	}
+	b1, b2, _ := t.hash(t.sub(uint16(s.Sub-1)), &s.Key)
+	if b == b1 {
+		return b2, true
+	}
+	return b1, true
 }
 
 // enter puts a slot into bucket b if it has room; first is the first bucket of its hash. The
