@@ -277,16 +277,32 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 		slow:    res.Slow,
 		created: e.mono(),
 	}
-	if !e.put(mf) {
+	err := e.put(mf)
+	if errors.Is(err, ErrTooManyMask) {
+		// A narrower megaflow is as right, and of whole words there are few masks.
+		mask := res.Mask
+		for i := range flow.DPWords {
+			if mask[i] != 0 {
+				mask[i] = ^uint64(0)
+			}
+		}
+		mf.id, mf.match = e.seed.id(key, &mask), pack(key, &mask)
+		if e.flows[mf.id] != nil {
+			return res.Held
+		}
+		e.count("upcall_narrowed", 1)
+		err = e.put(mf)
+	}
+	if err != nil {
 		return res.Held
 	}
-	e.flows[id] = mf
+	e.flows[mf.id] = mf
 	return nil
 }
 
 // put writes a megaflow into the datapath; one that it cannot execute becomes a slow-path flow.
 // The caller holds mu.
-func (e *Engine) put(mf *megaflow) bool {
+func (e *Engine) put(mf *megaflow) error {
 	if mf.slow != "" {
 		mf.actions = slowActions(mf.slow)
 	}
@@ -302,7 +318,7 @@ func (e *Engine) put(mf *megaflow) bool {
 	}
 	if err != nil {
 		e.count("dpif_flow_put_error", 1)
-		return false
+		return err
 	}
 	e.count("dpif_flow_put", 1)
 	if mf.slow != "" {
@@ -310,7 +326,7 @@ func (e *Engine) put(mf *megaflow) bool {
 		mf.credits = nil
 	}
 	mf.ref = ref
-	return true
+	return nil
 }
 
 // result is what a translation does with a packet: its actions, or a drop with its reason.

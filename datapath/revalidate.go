@@ -131,7 +131,7 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 	} else {
 		mf.slow = res.Slow
 		mf.actions = append([]odp.Action(nil), actions...)
-		if !e.put(mf) {
+		if e.put(mf) != nil {
 			e.remove(mf)
 		}
 	}

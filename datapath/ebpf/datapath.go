@@ -44,6 +44,7 @@ type Options struct {
 
 	MaxFlows    int // megaflows
 	MaxMasks    int // different masks of them, at most 256
+	PortMasks   int // of them, that the flows of one port may bring; 0: a quarter
 	MaxPorts    int
 	RingBytes   int // of each ring of upcalls, a power of two
 	Handlers    int // rings and the goroutines that read them; 0: one per CPU, at most 4
@@ -71,6 +72,7 @@ func (o *Options) defaults() error {
 	set(&o.UpcallRate, DefaultUpcallRate)
 	set(&o.UpcallBurst, DefaultUpcallBurst)
 	set(&o.statColumns, maxStatColumns)
+	set(&o.PortMasks, max(o.MaxMasks/4, 1))
 	if o.Name == "" {
 		o.Name = "ovs-bpf"
 	}

@@ -19,7 +19,8 @@ func (d *Datapath) FlowPut(f *datapath.Flow) (datapath.FlowRef, error) {
 		return 0, err
 	}
 	ref, pending, err := d.flowPut(f, w)
-	if errors.Is(err, datapath.ErrFull) && pending || errors.Is(err, datapath.ErrTooManyMask) {
+	// A port at its limit waits for nobody: empty masks are given back once a second.
+	if errors.Is(err, datapath.ErrFull) && pending || errors.Is(err, datapath.ErrTooManyMask) && !errors.Is(err, errPortMasks) {
 		// An order of search without the empty masks also gives those back.
 		if err := d.collect(true); err != nil {
 			return 0, err

@@ -57,7 +57,7 @@ func testFlows(t *testing.T, columns int) {
 	l.host("h2", 2)
 	o := small()
 	o.statColumns = columns
-	o.MaxFlows, o.MaxMasks = 1000, 40
+	o.MaxFlows, o.MaxMasks, o.PortMasks = 1000, 40, 40
 	d := l.open(o)
 	defer d.Close(true)
 	p1, p2 := l.port(d, "lo", datapath.PortNetdev), l.port(d, "h2", datapath.PortNetdev)

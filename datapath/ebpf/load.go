@@ -166,7 +166,7 @@ func (d *Datapath) load() error {
 			return err
 		}
 	}
-	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, min(d.cpus, d.opts.statColumns)+1, laneBlocks); err != nil {
+	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, d.opts.PortMasks, min(d.cpus, d.opts.statColumns)+1, laneBlocks); err != nil {
 		return fmt.Errorf("flow tables are damaged: %w", err)
 	}
 	if err := d.readClocks(); err != nil {

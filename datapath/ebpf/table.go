@@ -40,16 +40,19 @@ type table struct {
 	freeBlocks  []uint32
 	retired     []retirement
 
-	subs     map[[flow.DPWords]uint64]uint16
-	subInfo  []subInfo
-	freeSubs []uint16
+	subs      map[[flow.DPWords]uint64]uint16
+	portMasks int              // that one port may bring
+	masksOf   map[odp.Port]int // that each did
+	subInfo   []subInfo
+	freeSubs  []uint16
 }
 
 type subInfo struct {
 	used  bool
 	mask  [flow.DPWords]uint64
 	flows int
-	hits  uint64 // at the last ordering
+	hits  uint64   // at the last ordering
+	port  odp.Port // that brought it; PortNone: counted for none
 }
 
 // entry is a flow: what a FlowRef names. Its slot changes when the flow is replaced.
@@ -79,6 +82,9 @@ type retirement struct {
 	gen    uint32 // if it is still this one
 	sub    int    // subtable, -1: none
 }
+
+// errPortMasks is datapath.ErrTooManyMask for one port.
+var errPortMasks = fmt.Errorf("of one port: %w", datapath.ErrTooManyMask)
 
 const noSlot = 0xffffffff
 
@@ -257,9 +263,21 @@ func (t *table) order() *bpf.DatapathOrder {
 	return &t.orders.at[t.config.at[0].Order&1]
 }
 
-// subtableOf finds or makes the subtable of a mask.
-func (t *table) subtableOf(mask *flow.Mask) (uint16, error) {
-	dp := [flow.DPWords]uint64(mask[:flow.DPWords])
+// broughtBy is the port that the mask of a match counts for. Those of whole words count for none: there are few,
+// and they are what is left to a port that has brought too many.
+func broughtBy(m *flow.Match) odp.Port {
+	for _, w := range m.Mask[:flow.DPWords] {
+		if w != 0 && w != ^uint64(0) {
+			return odp.Port(m.Key.Get(flow.InPort))
+		}
+	}
+	return odp.PortNone
+}
+
+// subtableOf finds or makes the subtable of a match. One port's traffic must not make the search of all others
+// long (tuple space explosion), so each may bring so many.
+func (t *table) subtableOf(m *flow.Match) (uint16, error) {
+	dp := [flow.DPWords]uint64(m.Mask[:flow.DPWords])
 	if id, ok := t.subs[dp]; ok {
 		return id, nil
 	}
@@ -276,6 +294,10 @@ func (t *table) subtableOf(mask *flow.Mask) (uint16, error) {
 	if len(t.freeSubs) == 0 || int(o.N) >= t.maxMasks {
 		return 0, fmt.Errorf("%d masks: %w", o.N, datapath.ErrTooManyMask)
 	}
+	port := broughtBy(m)
+	if port != odp.PortNone && t.masksOf[port] >= t.portMasks {
+		return 0, fmt.Errorf("%d masks of port %d: %w", t.masksOf[port], port, errPortMasks)
+	}
 	id := t.freeSubs[len(t.freeSubs)-1]
 	t.freeSubs = t.freeSubs[:len(t.freeSubs)-1]
 	st := t.sub(id)
@@ -288,7 +310,8 @@ func (t *table) subtableOf(mask *flow.Mask) (uint16, error) {
 		}
 	}
 	t.subs[dp] = id
-	t.subInfo[id] = subInfo{used: true, mask: dp}
+	t.subInfo[id] = subInfo{used: true, mask: dp, port: port}
+	t.masksOf[port]++
 	// It joins the order at the end: searches that run do not see it or see it whole.
 	o.Id[o.N] = id
 	atomic.AddUint32(&o.N, 1)
@@ -300,7 +323,7 @@ func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
 	if len(t.freeSlots) == 0 || len(t.freeBlocks) < len(w)-1 {
 		return 0, datapath.ErrFull
 	}
-	id, err := t.subtableOf(&f.Match.Mask)
+	id, err := t.subtableOf(&f.Match)
 	if err != nil {
 		return 0, err
 	}
@@ -478,6 +501,7 @@ func (t *table) reorder(hits []uint64) {
 	for _, id := range cur.Id[:cur.N] {
 		if t.subInfo[id].flows == 0 {
 			delete(t.subs, t.subInfo[id].mask)
+			t.masksOf[t.subInfo[id].port]--
 			t.subInfo[id] = subInfo{}
 			t.retired = append(t.retired, retirement{sub: int(id)})
 		} else {
@@ -499,7 +523,9 @@ func (t *table) match(e uint32, m *flow.Match) {
 
 // open takes the maps' memory and what is in it: empty, or the flows of an earlier run. Damaged
 // flows are removed.
-func (t *table) open(maxFlows, maxMasks, stride, laneBlocks int) error {
+func (t *table) open(maxFlows, maxMasks, portMasks, stride, laneBlocks int) error {
+	t.portMasks = portMasks
+	t.masksOf = map[odp.Port]int{}
 	t.maxFlows, t.maxMasks, t.stride = maxFlows, maxMasks, stride
 	t.entries = make([]entry, maxFlows)
 	t.bySlot = make([]uint32, maxFlows)
@@ -518,7 +544,7 @@ func (t *table) open(maxFlows, maxMasks, stride, laneBlocks int) error {
 			return fmt.Errorf("subtable %d", id)
 		}
 		st := t.sub(id)
-		info := subInfo{used: true}
+		info := subInfo{used: true, port: odp.PortNone}
 		if int(st.Words) > slotWords {
 			return fmt.Errorf("subtable %d of %d words", id, st.Words)
 		}
@@ -596,6 +622,12 @@ func (t *table) adoptSlot(slot uint32, block func(uint32) *[blockWords]uint64, u
 		used[b/64] |= 1 << (b % 64)
 	}
 	t.adopt(id, slot, blocks, actions)
+	if info := &t.subInfo[id]; info.port == odp.PortNone {
+		// It counts for whoever has the first flow in it.
+		if info.port = broughtBy(&m); info.port != odp.PortNone {
+			t.masksOf[info.port]++
+		}
+	}
 	return true
 }
 
