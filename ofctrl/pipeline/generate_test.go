@@ -44,6 +44,8 @@ type scene struct {
 type generator struct {
 	r *rand.Rand
 	k flow.Key
+	// all draws from every field and action that translations know; else from those that the naive switch does.
+	all bool
 }
 
 func drawRand(t *rapid.T) *rand.Rand {
@@ -54,8 +56,9 @@ func newRand(a, b uint64) *rand.Rand { return rand.New(rand.NewPCG(a, b)) }
 
 func drawScene(t *rapid.T) *scene { return newScene(drawRand(t)) }
 
-func newScene(r *rand.Rand) *scene {
-	g := &generator{r: r}
+func newScene(r *rand.Rand) *scene { return (&generator{r: r}).scene() }
+
+func (g *generator) scene() *scene {
 	s := new(scene)
 	for {
 		s.data = packettest.Valid(g.r)
@@ -158,7 +161,7 @@ func (g *generator) mask(id flow.FieldID) []byte {
 
 func (g *generator) match() (m flow.Match) {
 	for range g.n(4) {
-		id := matchFields[g.n(len(matchFields))]
+		id := g.field(matchFields)
 		m.Key.SetBytes(id, g.value(id))
 		if mask := g.mask(id); mask != nil {
 			m.Mask.SetBytes(id, mask)
@@ -171,7 +174,7 @@ func (g *generator) match() (m flow.Match) {
 }
 
 func (g *generator) subfield() flow.Subfield {
-	id := setFields[g.n(len(setFields))]
+	id := g.field(setFields)
 	if g.n(3) == 0 {
 		return flow.WholeField(id)
 	}
@@ -194,12 +197,34 @@ func (g *generator) list(id uint8, limit int) (out []openflow.Action) {
 	return out
 }
 
+// field is one of a list or, one time in three, any that the generator may use.
+func (g *generator) field(list []flow.FieldID) flow.FieldID {
+	if g.all && g.n(3) == 0 {
+		for {
+			f := &flow.Fields[g.n(len(flow.Fields))]
+			tunnel := f.ID >= flow.TunMetadata0 && f.ID <= flow.TunMetadata63
+			if f.Off >= 0 && !tunnel && len(f.OXM) > 0 && f.ID != flow.RecircID && f.ID != flow.PacketType {
+				return f.ID
+			}
+		}
+	}
+	return list[g.n(len(list))]
+}
+
 func (g *generator) action(id uint8, depth int) openflow.Action {
+	if g.all && g.n(6) == 0 {
+		return []openflow.Action{
+			openflow.OutputTrunc{Port: g.port(), MaxLen: uint32(14 + g.n(100))}, openflow.Enqueue{Port: g.port(), Queue: uint32(g.n(3))},
+			openflow.SetQueue{Queue: uint32(g.n(3))}, openflow.PopQueue{}, openflow.SetTunnel{ID: g.r.Uint64N(4), Wide: true},
+			openflow.SetMPLSTC{TC: uint8(g.n(8))}, openflow.SetMPLSTTL{TTL: uint8(g.n(4))}, openflow.CTClear{},
+			openflow.DecTTL{IDs: []uint16{1, 2}}, openflow.Output{Port: openflow.PortTable}, openflow.OutputReg{Src: g.subfield()},
+		}[g.n(11)]
+	}
 	switch g.n(24) {
 	case 0, 1:
 		return openflow.Output{Port: g.port(), MaxLen: uint16(g.n(2) * 100)}
 	case 2, 3, 4, 5:
-		f := setFields[g.n(len(setFields))]
+		f := g.field(setFields)
 		return openflow.SetField{Field: f, Value: g.value(f), Mask: g.mask(f)}
 	case 6:
 		s := g.subfield()

@@ -18,7 +18,7 @@ import (
 func TestWildcards(t *testing.T) {
 	var tried, dropped, acted, hashed int
 	rapid.Check(t, func(t *rapid.T) {
-		s := drawScene(t)
+		s := (&generator{r: drawRand(t), all: rapid.Bool().Draw(t, "all")}).scene()
 		w := s.world()
 		r := drawRand(t)
 		for {
