@@ -98,8 +98,9 @@ func removeIfStale(dir string) (reason string, err error) {
 		return "", fmt.Errorf("open pin directory: %w", err)
 	}
 	defer f.Close()
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return "", nil // its instance lives
+	// The lock is only tried where it seems that nobody is there: an instance that starts would find its directory in use.
+	if stale(dir) == "" || unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return "", nil // its instance lives, or may come back
 	}
 	if reason = stale(dir); reason == "" {
 		return "", nil
