@@ -1,4 +1,4 @@
-# ovs-bpf. The targets for people: build, demo, test, bench, lint, install. All but install work in a fresh clone.
+# ovs-bpf. The targets for people: build, demo, test, test-kernels, bench, lint, install. All but install work in a fresh clone.
 
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
@@ -18,7 +18,7 @@ SEED       ?= 1
 RAPID = $$(grep -rl pgregory.net/rapid --include='*_test.go' . | xargs -n1 dirname | sort -u)
 PLAIN = $$($(GO) list ./... | grep -v '/integration\(/\|$$\)' | grep -vxF "$$($(GO) list $(RAPID))")
 
-.PHONY: all build demo test unit integration bench microbench generate check-generated lint setup install clean
+.PHONY: all build demo test unit integration test-kernels bench microbench generate check-generated lint setup install clean
 
 all: build
 
@@ -42,6 +42,10 @@ unit:
 # One package after the other: each has both CPUs for its namespaces.
 integration:
 	$(GO) test -count=1 -p 1 -timeout 30m ./integration/...
+
+# On Debian's 6.1 and 6.12 kernels, in virtual machines (KERNELFLAGS="-s 6.1": the short form, on one).
+test-kernels: setup
+	integration/kernels/kernels.sh $(KERNELFLAGS)
 
 # Ratios to other forwarders (BENCHFLAGS="-rounds 3": fewer rounds; -list tells more), every value in
 # bin/bench.jsonl; then nanoseconds per packet of the programs. See docs/performance.md.

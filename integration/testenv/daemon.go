@@ -38,9 +38,12 @@ var build = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
-// Bin is the directory of the built binaries.
+// Bin is the directory of the built binaries: $OVS_BPF_BIN, which has them already, or one of our own.
 func Bin(t testing.TB) string {
 	t.Helper()
+	if dir := os.Getenv("OVS_BPF_BIN"); dir != "" {
+		return dir
+	}
 	dir, err := build()
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +53,9 @@ func Bin(t testing.TB) string {
 
 // CleanupBin removes what Bin built; for TestMain.
 func CleanupBin() {
+	if os.Getenv("OVS_BPF_BIN") != "" {
+		return // not ours
+	}
 	if dir, err := build(); err == nil {
 		os.RemoveAll(dir)
 	}
