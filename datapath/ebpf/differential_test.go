@@ -59,7 +59,8 @@ func TestDifferential(t *testing.T) {
 	if x.limits*20 > cases || x.did.hit < x.did.missed/2 || x.did.out < x.did.pairs/10 {
 		t.Error("too few of the pairs say something")
 	}
-	for _, a := range []string{"Output", "Userspace", "Set", "PushVLAN", "PopVLAN", "Recirc", "Hash", "Drop"} {
+	for _, a := range []string{"Output", "Userspace", "Set", "PushVLAN", "PopVLAN", "Recirc", "Hash", "Drop", "Clone", "Trunc", "Meter",
+		"PushMPLS", "PopMPLS", "Sample", "CheckPktLen"} {
 		if made[a]*1000 < cases {
 			t.Errorf("%d actions %s only", made[a], a)
 		}

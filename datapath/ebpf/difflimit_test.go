@@ -10,11 +10,14 @@ import (
 // cache takes.
 const maxPrograms = 28
 
+// nestLimit is how deep copies of copies may be nested, less one (NEST_MAX of bpf/ctx.h).
+const nestLimit = 3
+
 // odd says that the programs may do something else with the last packet than the specification, because of a
 // limit that only they have: too many programs, or a kernel function that they are made of. What they do then is
 // counted as a drop, or leaves the packet as it was.
 func (o *oracle) odd(p *diffPacket, c *diffCase) bool {
-	var programs, mpls, truncs, sets int
+	var programs, copies, mpls, truncs, sets int
 	for i := range c.flows {
 		if o.now.hits[i] == o.was[i] {
 			continue
@@ -22,8 +25,11 @@ func (o *oracle) odd(p *diffPacket, c *diffCase) bool {
 		programs += 2
 		eachAction(c.flows[i].Actions, func(a odp.Action) {
 			switch a.(type) {
-			case odp.Userspace, odp.Hash, odp.Clone, odp.Sample, odp.CheckPktLen, odp.Meter:
+			case odp.Userspace, odp.Hash, odp.Meter:
 				programs += 2
+			case odp.Clone, odp.Sample, odp.CheckPktLen:
+				programs += 2
+				copies++
 			case odp.PushMPLS, odp.PopMPLS:
 				programs += 2
 				mpls++
@@ -43,9 +49,9 @@ func (o *oracle) odd(p *diffPacket, c *diffCase) bool {
 			return true
 		}
 	}
-	// Labels behind a third tag or behind SNAP; and the kernel cuts nothing in front of where it believes the
+	// Copies in copies; labels behind a third tag or behind SNAP; and the kernel cuts nothing in front of where it believes the
 	// transport header to be, which it does of packets that a device received.
-	return programs >= maxPrograms || mpls > 0 && (isTag(&k) || at.Net != packet.EthLen+4*tags(&k)) || truncs > 0 && p.wire
+	return programs >= maxPrograms || copies >= nestLimit || mpls > 0 && (isTag(&k) || at.Net != packet.EthLen+4*tags(&k)) || truncs > 0 && p.wire
 }
 
 // deep says that a packet has more headers than the parser follows.

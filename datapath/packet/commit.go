@@ -129,9 +129,10 @@ func (c *commit) ipv6() {
 func routed(b []byte) bool {
 	for proto, n := b[6], IPv6Len; ; {
 		switch proto {
-		case protoRouting:
-			return b[n+3] > 0
-		case protoHopOpts, protoDstOpts:
+		case protoHopOpts, protoDstOpts, protoRouting:
+			if proto == protoRouting && b[n+3] > 0 {
+				return true
+			}
 			proto, n = b[n], n+(int(b[n+1])+1)*8
 		case protoAH:
 			proto, n = b[n], n+(int(b[n+1])+2)*4
