@@ -34,10 +34,10 @@ func (s *Switch) Flush() {
 	s.o.Mu.Lock()
 	gone := s.o.Tables.Flush()
 	s.addDefaultFlow()
+	s.announce(gone, nil)
 	s.o.Mu.Unlock()
 	s.count("ofproto_flush", 1)
 	s.o.Host.TablesChanged()
-	s.FlowsRemoved(gone)
 }
 
 // addDefaultFlow adds the flow of a standalone bridge without controllers: it forwards like a

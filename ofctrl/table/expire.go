@@ -20,6 +20,7 @@ func (t *Tables) Expire(now time.Time) []Removed {
 			continue
 		}
 		t.remove(r)
+		t.note(openflow.UpdateRemoved, why, r, false, nil)
 		out = append(out, Removed{r, why})
 	}
 	return out

@@ -20,6 +20,7 @@ type Rule struct {
 	Actions    []openflow.Action
 	Created    time.Time
 	Modified   time.Time // starts the hard timeout
+	Marks      *Marks    // nil: no monitor was there
 
 	// Credited without the lock.
 	packets, bytes atomic.Uint64
