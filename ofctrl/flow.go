@@ -66,7 +66,7 @@ func flowStats(r *table.Rule, now time.Time) openflow.FlowStats {
 		Table: r.Table, Match: r.Match(), Priority: uint16(r.Priority), Cookie: r.Cookie,
 		DurationSec: seconds(age), DurationNsec: nanoseconds(age),
 		Idle: r.Idle, Hard: r.Hard, Importance: r.Importance,
-		IdleAge: int(seconds(now.Sub(st.Used))), HardAge: int(seconds(now.Sub(r.Modified))),
+		IdleAge: int(seconds(now.Sub(st.Used))), HardAge: int(seconds(r.HardAge(now))),
 		Flags: r.Flags, Packets: st.Packets, Bytes: st.Bytes, Actions: r.Actions,
 	}
 }

@@ -20,9 +20,11 @@ func (t *Tables) Apply(fm *openflow.FlowMod) ([]Removed, error) {
 	}
 	switch fm.Command {
 	case openflow.FlowAdd:
-		return nil, t.add(fm)
+		err := t.add(fm)
+		return t.forgetLearned(), err
 	case openflow.FlowModify, openflow.FlowModifyStrict:
-		return nil, t.modify(fm)
+		err := t.modify(fm)
+		return t.forgetLearned(), err
 	}
 	rules, err := t.writable(fm)
 	if err != nil {
@@ -229,5 +231,5 @@ func (t *Tables) removeAll(rules []*Rule, why openflow.FlowRemovedReason) []Remo
 		t.note(openflow.UpdateRemoved, why, r, false, nil)
 		out[i] = Removed{r, why}
 	}
-	return out
+	return append(out, t.forgetLearned()...)
 }

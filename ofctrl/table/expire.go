@@ -13,7 +13,7 @@ func (t *Tables) Expire(now time.Time) []Removed {
 	for r := range t.expirable {
 		why := openflow.RemovedHardTimeout
 		switch {
-		case due(now, r.Modified, r.Hard):
+		case due(now, r.hardSince(), r.Hard):
 		case due(now, time.Unix(0, r.used.Load()), r.Idle):
 			why = openflow.RemovedIdleTimeout
 		default:
@@ -23,7 +23,7 @@ func (t *Tables) Expire(now time.Time) []Removed {
 		t.note(openflow.UpdateRemoved, why, r, false, nil)
 		out = append(out, Removed{r, why})
 	}
-	return out
+	return append(out, t.forgetLearned()...)
 }
 
 // due reports whether a timeout of so many seconds, 0 for none, is over.

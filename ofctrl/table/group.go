@@ -250,6 +250,7 @@ func (t *Tables) CheckGroups(actions []openflow.Action) (err error) {
 
 // uses keeps the rules that name a group: r does so, or does no more.
 func (t *Tables) uses(r *Rule, does bool) {
+	t.learners.learns(r, does)
 	eachGroup(r.Actions, func(id uint32) {
 		users := t.groups.users[id]
 		if !does {

@@ -25,6 +25,7 @@ type Rule struct {
 	// Credited without the lock.
 	packets, bytes atomic.Uint64
 	used           atomic.Int64 // Unix nanoseconds
+	refreshed      atomic.Int64 // when a learn action last made it again, likewise
 
 	sub        *subtable
 	word       []uint64 // the match's value in the words of sub

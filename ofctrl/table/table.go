@@ -43,6 +43,7 @@ type Tables struct {
 	table     [Count]classifier
 	expirable map[*Rule]struct{}
 	groups    groups
+	learners  learners
 	tx        *transaction // nil outside of Atomically
 	log       changeLog
 }

@@ -27,6 +27,7 @@ func (t *Tables) Atomically(f func() error) error {
 	if err != nil {
 		tx.rollback()
 		t.log.list = t.log.list[:changes]
+		t.learners.dead = nil
 	}
 	return err
 }
