@@ -60,10 +60,10 @@ func (x *xlate) doLearn(a openflow.Learn) {
 	if x.listener != nil {
 		x.detail("%s", learnText(&l.mod))
 	}
-	if err := table.Check(&l.mod); err != nil {
+	if err := table.CheckLearn(&l.mod); err != nil {
 		var e openflow.Err
 		errors.As(err, &e)
-		x.Fault("LEARN action failed to initialize flow mod (%v).", e)
+		x.Fault("LEARN action execution failed (%v).", e)
 		return
 	}
 	ok := true
@@ -79,10 +79,12 @@ func (x *xlate) doLearn(a openflow.Learn) {
 		x.key.Write(*a.ResultDst, result[:])
 		x.isNow(*a.ResultDst)
 	}
-	if ok {
-		x.Credit(l)
-		x.effect(l)
+	if !ok {
+		x.detail("Limit exceeded, learn failed")
+		return
 	}
+	x.Credit(l)
+	x.effect(l)
 }
 
 // effect has c happen after the translation if it may have effects.

@@ -26,9 +26,9 @@ func (t *Tables) Expire(now time.Time) []Removed {
 	return append(out, t.forgetLearned()...)
 }
 
-// due reports whether a timeout of so many seconds, 0 for none, is over.
+// due reports whether a timeout of so many seconds, 0 for none, is over; as in OVS not on the instant.
 func due(now, since time.Time, seconds uint16) bool {
-	return seconds != 0 && now.Sub(since) >= time.Duration(seconds)*time.Second
+	return seconds != 0 && now.Sub(since) > time.Duration(seconds)*time.Second
 }
 
 // Expirable is the number of rules that have a timeout.

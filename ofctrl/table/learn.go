@@ -12,6 +12,15 @@ import (
 // ErrLearnLimit says that a learn action's limit (its limit argument) keeps it from adding a flow.
 var ErrLearnLimit = errors.New("the limit of the learn action is reached")
 
+// CheckLearn finds what is wrong with the flow mod of a learn action whatever is in the tables. Errors wrap an
+// openflow.Err.
+func CheckLearn(fm *openflow.FlowMod) error {
+	if err := Check(fm); err != nil {
+		return err
+	}
+	return checkAdd(fm)
+}
+
 // Relearn reports whether the flow of a learn action's flow mod is there already, with its actions and
 // cookie; if so its hard timeout starts anew. The read lock is enough.
 func (t *Tables) Relearn(fm *openflow.FlowMod) bool {
