@@ -20,6 +20,7 @@ func (s *Switch) Learn(fm *openflow.FlowMod, limit uint32) {
 	version := s.o.Tables.Version(fm.Table).Version()
 	gone, err := s.o.Tables.Learn(fm, limit)
 	changed := len(gone) > 0 || s.o.Tables.Version(fm.Table).Version() != version
+	s.announce(gone, nil)
 	s.o.Mu.Unlock()
 	switch {
 	case errors.Is(err, table.ErrLearnLimit):
@@ -29,6 +30,5 @@ func (s *Switch) Learn(fm *openflow.FlowMod, limit uint32) {
 	}
 	if changed {
 		s.o.Host.TablesChanged()
-		s.FlowsRemoved(gone)
 	}
 }
