@@ -92,6 +92,8 @@ type megaflow struct {
 	deps    []Dep
 	held    []Holder
 	slow    string
+	// limit is the meter of packets that come up for slow.
+	limit *Meter
 	// seen are the counters already credited.
 	seen    FlowStats
 	created int64
@@ -275,6 +277,7 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 		deps:    append([]Dep(nil), res.Deps...),
 		held:    append([]Holder(nil), res.Held...),
 		slow:    res.Slow,
+		limit:   res.SlowMeter,
 		created: e.mono(),
 	}
 	err := e.put(mf)
@@ -304,7 +307,7 @@ func (e *Engine) install(key *flow.Key, res *Result) []Holder {
 // The caller holds mu.
 func (e *Engine) put(mf *megaflow) error {
 	if mf.slow != "" {
-		mf.actions = slowActions(mf.slow)
+		mf.actions = slowActions(mf.slow, mf.limit)
 	}
 	f := &e.scratch
 	mf.match.match(&f.Match)
@@ -312,7 +315,7 @@ func (e *Engine) put(mf *megaflow) error {
 	ref, err := e.dp.FlowPut(f)
 	if errors.Is(err, ErrUnsupported) || errors.Is(err, ErrTooLong) {
 		mf.slow = "action"
-		mf.actions = slowActions(mf.slow)
+		mf.actions = slowActions(mf.slow, mf.limit)
 		f.Actions = mf.actions
 		ref, err = e.dp.FlowPut(f)
 	}
@@ -337,8 +340,13 @@ func result(res *Result) []odp.Action {
 	return res.Actions
 }
 
-func slowActions(reason string) []odp.Action {
-	return []odp.Action{odp.Userspace{Kind: odp.UpcallSlowPath, Reason: reason}}
+// slowActions send packets up to be translated one by one, as many as the meter lets pass.
+func slowActions(reason string, limit *Meter) []odp.Action {
+	up := []odp.Action{odp.Userspace{Kind: odp.UpcallSlowPath, Reason: reason}}
+	if limit == nil {
+		return up
+	}
+	return []odp.Action{odp.Sample{Probability: 1<<32 - 1, Actions: append([]odp.Action{odp.Meter{ID: limit.ID()}}, up...)}}
 }
 
 // FlowCount is how many megaflows are installed.

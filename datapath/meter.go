@@ -24,8 +24,17 @@ type MeterStats struct {
 // MeterBandStats counts what a band dropped.
 type MeterBandStats struct{ Packets, Bytes uint64 }
 
+// MeterLimits bound the meters of a datapath.
+type MeterLimits struct {
+	Meters uint32 // ids are below
+	Bands  int    // of a meter, at least one
+}
+
 // Meterer is a Datapath with meters. A packet passes one that does not exist.
 type Meterer interface {
+	MeterLimits() MeterLimits
+	// MeterIDs lists the meters that there are, those of an earlier run too.
+	MeterIDs() []uint32
 	// MeterSet makes or replaces a meter. A meter starts with full buckets and zero counters.
 	MeterSet(id uint32, c MeterConfig) error
 	MeterDel(id uint32) error

@@ -112,7 +112,7 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 	}
 	actions := result(res)
 	if res.Slow != "" {
-		actions = slowActions(res.Slow)
+		actions = slowActions(res.Slow, res.SlowMeter)
 	}
 	same := mf.slow == "action" && res.Slow == "" || sameActions(mf.actions, actions)
 	if mf.slow == "action" && res.Slow == "" && !mf.adopted {
@@ -123,7 +123,7 @@ func (e *Engine) retranslate(mf *megaflow, st FlowStats, fresh bool) {
 	mf.held = append([]Holder(nil), res.Held...)
 	mf.credits = append(mf.credits[:0], res.Credits...)
 	mf.deps = append(mf.deps[:0], res.Deps...)
-	mf.adopted = false
+	mf.adopted, mf.limit = false, res.SlowMeter
 	if same {
 		if mf.slow != "" {
 			mf.credits = nil

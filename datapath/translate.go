@@ -42,6 +42,8 @@ type Result struct {
 	// Slow, when not empty, names why every packet must be translated in user space
 	// (comma-separated slow path reasons): the megaflow then is userspace(slow_path(...)).
 	Slow string
+	// SlowMeter limits the packets that come up for that; nil: nothing does. Held has it, too.
+	SlowMeter *Meter
 	// Drop is the reason when the translation ended in an error; Actions is empty then.
 	Drop odp.DropReason
 }
@@ -56,7 +58,7 @@ func (r *Result) Reset() {
 	r.Deps = r.Deps[:0]
 	clear(r.Held)
 	r.Held = r.Held[:0]
-	r.Slow, r.Drop = "", odp.DropNone
+	r.Slow, r.SlowMeter, r.Drop = "", nil, odp.DropNone
 }
 
 // Credit is something that counts traffic: a rule, a group bucket, a learned MAC, a mirror.

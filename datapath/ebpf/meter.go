@@ -13,7 +13,7 @@ import (
 
 // Bounds of meters.
 const (
-	MaxMeters     = 4096 // ids are below
+	MaxMeters     = 1 << 16 // ids are below
 	MaxMeterBands = len(bpf.DatapathDpMeter{}.Band)
 )
 
@@ -25,6 +25,26 @@ func ktime() int64 {
 		return 0 // cannot be
 	}
 	return ts.Nano()
+}
+
+// MeterLimits implements datapath.Meterer.
+func (d *Datapath) MeterLimits() datapath.MeterLimits {
+	return datapath.MeterLimits{Meters: MaxMeters, Bands: MaxMeterBands}
+}
+
+// MeterIDs implements datapath.Meterer.
+func (d *Datapath) MeterIDs() (ids []uint32) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil
+	}
+	for id := range d.meters.at {
+		if d.meters.at[id].Bands != 0 {
+			ids = append(ids, uint32(id))
+		}
+	}
+	return ids
 }
 
 // MeterSet implements datapath.Meterer. Meters outlive the agent, as flows do.

@@ -2,6 +2,8 @@ package soft
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,8 +35,32 @@ func bucketSize(b MeterBand) uint64 {
 	return uint64(b.Burst) * 1000
 }
 
+// Bounds of meters, those of OVS's datapath in user space.
+const (
+	maxMeters     = 1 << 18
+	maxMeterBands = 8
+)
+
+// MeterLimits implements datapath.Meterer.
+func (d *Datapath) MeterLimits() datapath.MeterLimits {
+	return datapath.MeterLimits{Meters: maxMeters, Bands: maxMeterBands}
+}
+
+// MeterIDs implements datapath.Meterer.
+func (d *Datapath) MeterIDs() []uint32 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Sorted(maps.Keys(d.meters))
+}
+
 // MeterSet makes or replaces a meter. A meter starts with full buckets.
 func (d *Datapath) MeterSet(id uint32, c MeterConfig) error {
+	switch {
+	case id >= maxMeters:
+		return fmt.Errorf("meter %d: ids are below %d: %w", id, maxMeters, datapath.ErrFull)
+	case len(c.Bands) > maxMeterBands:
+		return fmt.Errorf("meter %d: %d bands, at most %d: %w", id, len(c.Bands), maxMeterBands, datapath.ErrUnsupported)
+	}
 	for _, b := range c.Bands {
 		if b.Rate == 0 {
 			return fmt.Errorf("meter %d: a band with rate 0", id)
