@@ -2,6 +2,7 @@ package ofctrl
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -187,7 +188,6 @@ func (c *conn) commit(ctx context.Context, b *bundle, flags uint16) error {
 	s.o.Mu.Lock()
 	err := s.o.Tables.Atomically(func() error {
 		for _, raw := range b.messages {
-			s.o.Tables.Cause(messageXID(raw))
 			removed, err := c.changeTables(raw)
 			if err != nil {
 				bad = raw
@@ -197,15 +197,12 @@ func (c *conn) commit(ctx context.Context, b *bundle, flags uint16) error {
 		}
 		return nil
 	})
-	s.o.Tables.Cause(0)
-	if err == nil {
-		s.announce(gone, c)
-	}
 	s.o.Mu.Unlock()
 	if err != nil {
 		return c.messageFailed(ctx, bad, err)
 	}
 	s.o.Host.TablesChanged()
+	s.FlowsRemoved(gone)
 	for _, raw := range b.messages {
 		if err := c.finish(raw); err != nil {
 			if err := c.sendError(ctx, raw, err); err != nil {
@@ -220,6 +217,8 @@ func (c *conn) commit(ctx context.Context, b *bundle, flags uint16) error {
 const (
 	typePacketOut = 13
 	typePortMod   = 16
+	typeGroupMod  = 15
+	typeVendor    = 4 // also of a group mod in OpenFlow 1.0
 )
 
 // message decodes a message of a bundle again. That fails only when what its bytes mean has changed
@@ -276,19 +275,30 @@ func (c *conn) changeTables(raw []byte) ([]table.Removed, error) {
 	return nil, openflow.BundleMsgUnsup
 }
 
-// finish does a message that is not about tables.
+// finish does a message that is not about tables, and tells of a group mod.
 func (c *conn) finish(raw []byte) error {
-	if typ := c.bundledType(raw); typ != typePacketOut && typ != typePortMod {
+	switch c.bundledType(raw) {
+	case typePacketOut, typePortMod:
+	case typeGroupMod, typeVendor:
+		if !c.sw.forwards(c) {
+			return nil
+		}
+	default:
 		return nil
 	}
 	m, err := c.message(raw)
 	if err != nil {
 		return err
 	}
-	if m, ok := m.(*openflow.PortMod); ok {
+	switch m := m.(type) {
+	case *openflow.PortMod:
 		return c.portMod(m)
+	case *openflow.PacketOut:
+		return c.packetOut(m)
+	case *openflow.GroupMod:
+		c.sw.forward(c, binary.BigEndian.Uint32(raw[4:]), m)
 	}
-	return c.packetOut(m.(*openflow.PacketOut))
+	return nil
 }
 
 // messageFailed sends the error of a message of a bundle and returns that of the commit.
@@ -301,7 +311,7 @@ func (c *conn) messageFailed(ctx context.Context, raw []byte, why error) error {
 
 // sendError sends the error of a message of a bundle.
 func (c *conn) sendError(ctx context.Context, raw []byte, why error) error {
-	return c.send(ctx, messageXID(raw), replyError(errorKind(why), raw))
+	return c.send(ctx, binary.BigEndian.Uint32(raw[4:]), replyError(errorKind(why), raw))
 }
 
 // expireBundles ends the bundles that nobody used for bundleIdle.
@@ -315,7 +325,7 @@ func (s *Switch) expireBundles() {
 				continue
 			}
 			delete(c.bundles, id)
-			reply, err := c.encode(messageXID(b.open), replyError(openflow.BundleTimeout, b.open))
+			reply, err := c.encode(binary.BigEndian.Uint32(b.open[4:]), replyError(openflow.BundleTimeout, b.open))
 			if err == nil {
 				c.out.push(reply)
 			}

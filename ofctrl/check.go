@@ -9,8 +9,8 @@ import (
 // maxPorts bounds port numbers: OpenFlow 1.0's, so that all versions can say all ports.
 const maxPorts openflow.PortNo = 0xff00
 
-// checkActions refuses what the codec cannot know to be wrong: meters that do not exist, and ports
-// that cannot. Groups are the tables' to check.
+// checkActions refuses what the codec cannot know to be wrong: ports that cannot be. Groups and meters are the tables'
+// to check.
 func checkActions(actions []openflow.Action) error {
 	for _, a := range actions {
 		var err error
@@ -21,8 +21,6 @@ func checkActions(actions []openflow.Action) error {
 			err = checkPort(a.Port)
 		case openflow.Enqueue:
 			err = checkPort(a.Port)
-		case openflow.Meter:
-			err = fmt.Errorf("meter %d: %w", a.ID, openflow.MeterModInvalidMeter)
 		case openflow.WriteActions:
 			err = checkActions(a.Actions)
 		case openflow.Clone:

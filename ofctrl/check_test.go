@@ -22,7 +22,6 @@ func TestCheckActions(t *testing.T) {
 		{"a port that cannot be", list{openflow.Enqueue{Port: 0xff00}}, openflow.ActionBadOutPort},
 		{"in write_actions", list{openflow.WriteActions{Actions: list{openflow.Output{Port: 0xff00}}}}, openflow.ActionBadOutPort},
 		{"a group, which the tables check", list{openflow.Clone{Actions: list{openflow.Group{ID: 1}}}}, nil},
-		{"meter", list{openflow.Output{Port: 1}, openflow.Meter{ID: 1}}, openflow.MeterModInvalidMeter},
 	} {
 		if err := checkActions(tt.actions); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)

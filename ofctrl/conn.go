@@ -40,10 +40,6 @@ type conn struct {
 	state   openflow.State // of decoding
 	request []byte         // that is being handled
 
-	monitors monitors // guarded by Options.Mu
-	// monitorsPaused is whether they are paused, for the writer.
-	monitorsPaused atomic.Bool
-
 	nxm atomic.Bool // NXT_SET_FLOW_FORMAT: set by the reader, read by the writer
 }
 
@@ -128,7 +124,6 @@ func (c *conn) register() {
 
 func (c *conn) unregister() {
 	s := c.sw
-	c.endMonitors()
 	s.mu.Lock()
 	delete(s.conns, c)
 	if !c.service {
@@ -225,9 +220,6 @@ func (c *conn) write(ctx context.Context) {
 		}
 		if err == nil {
 			err = w.Flush()
-		}
-		if err == nil && c.monitorsPaused.Load() && c.out.waitingUpdates() == 0 {
-			err = c.resumeMonitors()
 		}
 		if err != nil {
 			c.cancel(fmt.Errorf("send: %w", err))

@@ -29,15 +29,18 @@ func (s *Switch) SetFailMode(secure bool) {
 	}
 }
 
-// Flush removes all flows, and adds the default one where there is one.
+// Flush removes all flows, groups and meters, and adds the default flow where there is one.
 func (s *Switch) Flush() {
 	s.o.Mu.Lock()
 	gone := s.o.Tables.Flush()
+	more, _ := s.o.Tables.ApplyGroup(&openflow.GroupMod{Command: openflow.GroupDelete, ID: openflow.GroupAll}) // a deletion does not fail
 	s.addDefaultFlow()
-	s.announce(gone, nil)
 	s.o.Mu.Unlock()
+	gone = append(gone, more...)
+	s.DeleteMeters()
 	s.count("ofproto_flush", 1)
 	s.o.Host.TablesChanged()
+	s.FlowsRemoved(gone)
 }
 
 // addDefaultFlow adds the flow of a standalone bridge without controllers: it forwards like a

@@ -10,19 +10,20 @@ import (
 )
 
 // groupMod changes groups.
-func (c *conn) groupMod(m *openflow.GroupMod) error {
+func (c *conn) groupMod(xid uint32, m *openflow.GroupMod) error {
 	if err := checkBuckets(m); err != nil {
 		return err
 	}
 	s := c.sw
 	s.o.Mu.Lock()
 	gone, err := s.o.Tables.ApplyGroup(m)
-	s.announce(gone, nil)
 	s.o.Mu.Unlock()
 	if err != nil {
 		return err
 	}
 	s.o.Host.TablesChanged()
+	s.FlowsRemoved(gone)
+	s.forward(c, xid, m)
 	return nil
 }
 

@@ -61,7 +61,12 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		if err := c.mayWrite(); err != nil {
 			return err
 		}
-		return c.groupMod(m)
+		return c.groupMod(xid, m)
+	case *openflow.MeterMod:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.meterMod(xid, m)
 	case *openflow.PacketOut:
 		if err := c.mayWrite(); err != nil {
 			return err
@@ -115,8 +120,6 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		return nil
 	case *openflow.MultipartRequest:
 		return c.multipart(ctx, xid, m)
-	case *openflow.FlowMonitorCancel:
-		return c.cancelMonitor(m.ID)
 	case *openflow.QueueConfigRequest:
 		return c.queueConfig(ctx, xid, m)
 	case *openflow.TLVTableRequest:
@@ -194,6 +197,9 @@ func (c *conn) packetOut(m *openflow.PacketOut) error {
 	}
 	c.sw.o.Mu.RLock()
 	err := c.sw.o.Tables.CheckGroups(m.Actions)
+	if err == nil {
+		err = c.sw.o.Tables.CheckMeters(m.Actions)
+	}
 	c.sw.o.Mu.RUnlock()
 	if err != nil {
 		return fmt.Errorf("packet-out: %w", err)

@@ -55,10 +55,14 @@ func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartR
 		return c.groupStats(ctx, xid, req.ID)
 	case *openflow.GroupFeaturesRequest:
 		return c.groupFeatures(ctx, xid)
+	case *openflow.MeterConfigRequest:
+		return c.meterConfigs(ctx, xid, req.ID)
+	case *openflow.MeterStatsRequest:
+		return c.meterStats(ctx, xid, req.ID)
+	case *openflow.MeterFeaturesRequest:
+		return c.meterFeatures(ctx, xid)
 	case *openflow.QueueRequest:
 		return c.queues(ctx, xid, req)
-	case *openflow.FlowMonitorRequest:
-		return c.flowMonitor(ctx, xid, req)
 	}
 	return c.none(ctx, xid, m.Body)
 }
@@ -74,11 +78,6 @@ const partItems = 256
 // parts sends a list as a reply of as many parts as it takes, each below 64 KB. What the version
 // has no form for is left out.
 func parts[T any](ctx context.Context, c *conn, xid uint32, list []T, body func([]T) openflow.MultipartBody) error {
-	return eachPart(c, xid, list, body, func(b []byte) error { return c.sendBytes(ctx, b) })
-}
-
-// eachPart gives the encoded parts of a reply to emit.
-func eachPart[T any](c *conn, xid uint32, list []T, body func([]T) openflow.MultipartBody, emit func([]byte) error) error {
 	n := partItems
 	for {
 		n = min(n, len(list))
@@ -101,9 +100,9 @@ func eachPart[T any](c *conn, xid uint32, list []T, body func([]T) openflow.Mult
 			if b, err = c.encode(xid, &openflow.MultipartReply{Body: body(nil)}); err != nil {
 				return err
 			}
-			return emit(b)
+			return c.sendBytes(ctx, b)
 		}
-		if err := emit(b); err != nil {
+		if err := c.sendBytes(ctx, b); err != nil {
 			return err
 		}
 		if list = list[n:]; len(list) == 0 {

@@ -8,16 +8,11 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
-// What a switch without meters, queues and tunnel options answers to those who ask for
+// What a switch without queues and tunnel options answers to those who ask for
 // them: what it could hold, and that there is nothing. Tools and ovn-controller ask as a matter
 // of course.
 
 const (
-	maxMeters         = 262144
-	meterBandTypes    = 1 << 1 // drop
-	meterCapabilities = 0xf    // kbps, pktps, burst, stats
-	maxBands          = 8
-
 	maxOptionSpace  = 256 // bytes
 	maxOptionFields = 64
 
@@ -34,20 +29,6 @@ const actionTypes10 = 1<<0 | 1<<3
 // none answers a multipart request for what the switch has none of.
 func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) error {
 	switch m := m.(type) {
-	case *openflow.MeterStatsRequest:
-		if m.ID != allMeters {
-			return fmt.Errorf("meter %d: %w", m.ID, openflow.MeterModUnknownMeter)
-		}
-		return c.part(ctx, xid, &openflow.MeterStatsReply{})
-	case *openflow.MeterConfigRequest:
-		if m.ID != allMeters {
-			return fmt.Errorf("meter %d: %w", m.ID, openflow.MeterModUnknownMeter)
-		}
-		return c.part(ctx, xid, &openflow.MeterConfigReply{})
-	case *openflow.MeterFeaturesRequest:
-		return c.part(ctx, xid, &openflow.MeterFeaturesReply{
-			MaxMeter: maxMeters, BandTypes: meterBandTypes, Capabilities: meterCapabilities, MaxBands: maxBands,
-		})
 	case *openflow.QueueDescRequest:
 		if m.Port != openflow.PortAny && !c.sw.hasPort(m.Port) {
 			return fmt.Errorf("queues of port %d: %w", m.Port, openflow.QueueBadPort)
@@ -74,9 +55,6 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 	return openflow.BadMultipart
 }
 
-// allMeters is OFPM_ALL.
-const allMeters = 0xffffffff
-
 // Multipart types whose bodies are bytes here.
 const (
 	mpTableFeatures = 12
@@ -100,6 +78,10 @@ func (c *conn) tlvTable(ctx context.Context, xid uint32) error {
 // unsupported is the error for a message that is well-formed and not done yet.
 func unsupported(v openflow.Version, m openflow.Message) error {
 	switch m := m.(type) {
+	case *openflow.FlowMonitorCancel:
+		if v <= openflow.V13 { // they are extensions there
+			return openflow.BadExperimenterType
+		}
 	case *openflow.TLVTableMod, *openflow.Resume, *openflow.CTFlushZone, *openflow.CTFlush:
 		return openflow.BadExperimenterType
 	case *openflow.Raw:

@@ -20,9 +20,8 @@ const (
 
 // item is a message on its way out: encoded already, or to be encoded by the writer.
 type item struct {
-	bytes  []byte
-	msg    openflow.Message
-	update bool // of flow monitors
+	bytes []byte
+	msg   openflow.Message
 }
 
 // queue is what waits to be written to a connection.
@@ -32,7 +31,6 @@ type queue struct {
 	packetIns int
 	notices   int
 	replies   int // bytes
-	updates   int // bytes
 	wake      chan struct{}
 	room      chan struct{}
 }
@@ -49,10 +47,8 @@ func (q *queue) reply(ctx context.Context, b []byte) error {
 	for {
 		q.mu.Lock()
 		if q.replies == 0 || q.replies+len(b) <= maxReplies {
-			if b != nil {
-				q.replies += len(b)
-				q.add(item{bytes: b})
-			}
+			q.replies += len(b)
+			q.add(item{bytes: b})
 			q.mu.Unlock()
 			return nil
 		}
@@ -72,24 +68,6 @@ func (q *queue) push(b []byte) {
 	q.replies += len(b)
 	q.add(item{bytes: b})
 }
-
-// update adds an encoded update of flow monitors without waiting: they pause when there are too many.
-func (q *queue) update(b []byte) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.updates += len(b)
-	q.add(item{bytes: b, update: true})
-}
-
-// waitingUpdates is how many bytes of updates wait.
-func (q *queue) waitingUpdates() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.updates
-}
-
-// drained waits until there is room for replies again; it is for the connection's reader.
-func (q *queue) drained(ctx context.Context) error { return q.reply(ctx, nil) }
 
 // packetIn adds a packet-in; it reports false when it was dropped. Never waits.
 func (q *queue) packetIn(m openflow.Message) bool {
@@ -147,10 +125,6 @@ func (q *queue) written(i item) {
 	q.mu.Lock()
 	switch i.msg.(type) {
 	case nil:
-		if i.update {
-			q.updates -= len(i.bytes)
-			break
-		}
 		q.replies -= len(i.bytes)
 	case *openflow.PacketIn:
 		q.packetIns--

@@ -1,7 +1,7 @@
 // Package ofctrl is the switch side of OpenFlow connections: the service socket of a bridge, its
 // controllers, and the messages between them and the flow tables.
 //
-// Lock order: Options.Mu, which guards the flow tables, then the Switch's own. Messages are
+// Lock order: the Switch's meterMu, Options.Mu, which guards the flow tables, then the Switch's mu. Messages are
 // decoded, encoded, read and written with neither of them held.
 package ofctrl
 
@@ -14,6 +14,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
@@ -49,6 +50,8 @@ type Options struct {
 	// Mu guards Tables.
 	Mu     *sync.RWMutex
 	Tables *table.Tables
+	// Meters are those of the datapath, which bridges share; nil: it has none.
+	Meters *datapath.Meters
 	Host   Host
 	Log    *logrus.Entry
 	Clock  clock.Clock
@@ -69,6 +72,8 @@ type Switch struct {
 	log  *logrus.Entry
 	news limiter // of what peers do wrong
 
+	meterMu sync.Mutex // held while meters change; taken before Options.Mu
+
 	mu         sync.Mutex
 	ctx        context.Context // of Run; nil before and after it
 	versions   uint32
@@ -83,8 +88,6 @@ type Switch struct {
 	restoring  bool
 	orphaned   time.Time // since when no controller is connected; zero: one is
 	wg         sync.WaitGroup
-
-	changes uint64 // of flows, while there are monitors: guarded by Options.Mu
 }
 
 // New makes a switch with empty tables' default flow. It does nothing until Run.
@@ -176,11 +179,11 @@ func (s *Switch) SetProtocols(versions uint32) {
 func (s *Switch) Expire() {
 	s.o.Mu.Lock()
 	gone := s.o.Tables.Expire(s.o.Clock.Now())
-	s.announce(gone, nil)
 	s.o.Mu.Unlock()
 	if len(gone) > 0 {
 		s.count("ofproto_dpif_expired", uint64(len(gone)))
 		s.o.Host.TablesChanged()
+		s.FlowsRemoved(gone)
 	}
 }
 

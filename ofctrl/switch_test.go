@@ -17,6 +17,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
 
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/soft"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
@@ -97,6 +99,7 @@ type bench struct {
 	t      *testing.T
 	host   *fakeHost
 	tables *table.Tables
+	meters *datapath.Meters
 	mu     sync.RWMutex
 	dir    string
 	clock  *clock.Manual // nil: real time
@@ -138,7 +141,10 @@ func newBench(t *testing.T, manual bool, change func(*Options)) *bench {
 	log := logrus.New()
 	log.SetOutput(&b.logged)
 	b.tables = table.New(table.Options{Clock: c, Mu: &b.mu})
-	o := Options{Bridge: "br0", RunDir: dir, Mu: &b.mu, Tables: b.tables, Host: b.host, Log: logrus.NewEntry(log), Clock: c}
+	dp := soft.New(soft.Options{Clock: c})
+	t.Cleanup(func() { dp.Close(true) })
+	b.meters = datapath.NewMeters(dp)
+	o := Options{Meters: b.meters, Bridge: "br0", RunDir: dir, Mu: &b.mu, Tables: b.tables, Host: b.host, Log: logrus.NewEntry(log), Clock: c}
 	if change != nil {
 		change(&o)
 	}

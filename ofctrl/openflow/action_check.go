@@ -74,7 +74,7 @@ func (c *actionCheck) allowed(a Action, where int) error {
 		switch a.(type) {
 		case Output, Group, SetQueue, SetField, Load, Move, SetVLANVID, SetVLANPCP, StripVLAN, PushVLAN, PushMPLS,
 			PopMPLS, SetMPLSLabel, SetMPLSTC, SetMPLSTTL, DecMPLSTTL, DecNSHTTL, SetTTL, DecTTL, SetTunnel, Encap, Decap,
-			DeleteField, Meter:
+			DeleteField:
 			return nil
 		}
 		return bad(ActionBadType, "%T in write_actions", a)

@@ -150,14 +150,11 @@ func decodeMeterAction(_ *actionDecoder, b []byte) (Action, error) {
 
 // meterID checks the meter of an action or instruction.
 func meterID(id uint32) (Action, error) {
-	if id == 0 || id > maxMeter {
+	if id == 0 || id > MeterMax {
 		return nil, bad(MeterModInvalidMeter, "meter %d", id)
 	}
 	return Meter{id}, nil
 }
-
-// maxMeter is the highest number of a meter that is not reserved.
-const maxMeter = 0xffff0000
 
 // Numbers of legacy set actions in 1.0 and 1.1; -1 for none.
 var legacyNumbers = map[flow.FieldID][2]int{

@@ -2,30 +2,44 @@ package openflow
 
 // Flags of meters.
 const (
-	meterKbps  = 1 << 0
-	meterPktps = 1 << 1
-	meterFlags = 0xf
+	MeterKbps  uint16 = 1 << 0
+	MeterPktps uint16 = 1 << 1
+	MeterBurst uint16 = 1 << 2
+	MeterStat  uint16 = 1 << 3 // ask for statistics, which are always kept
+	meterFlags        = 0xf
+)
+
+// Commands of MeterMod.
+const (
+	MeterAdd uint16 = iota
+	MeterModify
+	MeterDelete
+)
+
+// Numbers of meters: a flow's meters have numbers from 1 to MeterMax.
+const (
+	MeterMax        uint32 = 0xffff0000
+	MeterSlowPath   uint32 = 0xfffffffd // limits packets that are translated one by one
+	MeterController uint32 = 0xfffffffe // limits packets to controllers that no other meter limits
+	MeterAll        uint32 = 0xffffffff
 )
 
 // Meter band types.
 const (
-	bandDrop = 1
-	bandDSCP = 2
+	BandDrop       uint16 = 1
+	BandDSCPRemark uint16 = 2
 )
 
 func decodeMeterMod(d *decoder) (Message, error) {
 	b := d.body
 	m := &MeterMod{Command: be16(b), Meter: MeterConfig{ID: be32(b[4:]), Flags: be16(b[2:])}}
 	switch {
-	case m.Command > 2:
+	case m.Command > MeterDelete:
 		return nil, bad(MeterModBadCommand, "meter command %d", m.Command)
-	case m.Command == 2: // a deletion has no more to say
+	case m.Command == MeterDelete: // a deletion has no more to say
 		return m, nil
-	case m.Meter.Flags&^meterFlags != 0 || m.Meter.Flags&meterKbps != 0 && m.Meter.Flags&meterPktps != 0:
+	case m.Meter.Flags&^meterFlags != 0 || m.Meter.Flags&MeterKbps != 0 && m.Meter.Flags&MeterPktps != 0:
 		return nil, bad(MeterModBadFlags, "meter flags 0x%x", m.Meter.Flags)
-	}
-	if m.Meter.Flags&(meterKbps|meterPktps) == 0 {
-		m.Meter.Flags |= meterKbps
 	}
 	var err error
 	m.Meter.Bands, err = decodeBands(b[8:])
@@ -39,8 +53,8 @@ func decodeBands(b []byte) (out []MeterBand, err error) {
 		}
 		k := MeterBand{Type: be16(b), Rate: be32(b[4:]), Burst: be32(b[8:])}
 		switch k.Type {
-		case bandDrop:
-		case bandDSCP:
+		case BandDrop:
+		case BandDSCPRemark:
 			k.PrecLevel = b[12]
 		default:
 			return nil, bad(MeterModBadBand, "meter band type %d", k.Type)

@@ -120,7 +120,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Bundle:
 		x.unsupported("bundle")
 	case openflow.Learn:
-		x.doLearn(a)
+		x.unsupported("learn")
 	case openflow.Multipath:
 		x.unsupported("multipath")
 	case openflow.CT:
@@ -128,9 +128,9 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.CheckPktLarger:
 		x.unsupported("check_pkt_larger")
 	case openflow.Meter:
-		x.unsupported("meter")
+		x.meter(a.ID)
 	case openflow.FinTimeout:
-		x.finTimeout(a)
+		x.unsupported("fin_timeout")
 	case openflow.PushMPLS, openflow.PopMPLS:
 		x.unsupported("push_mpls and pop_mpls")
 	case openflow.Encap, openflow.Decap:

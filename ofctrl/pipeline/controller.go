@@ -41,8 +41,8 @@ func (x *xlate) reason() openflow.PacketInReason {
 // controller sends a copy of the packet up for the controllers. What the packet-in will say
 // stays here, under a cookie that the megaflow holds.
 func (x *xlate) controller(a openflow.Controller) {
-	if a.Pause || a.MeterID != 0 {
-		x.unsupported("controller with pause or meter_id")
+	if a.Pause {
+		x.unsupported("controller with pause")
 		return
 	}
 	in := &PacketIn{
@@ -63,12 +63,12 @@ func (x *xlate) controller(a openflow.Controller) {
 		return
 	}
 	x.res.Held = append(x.res.Held, n)
-	x.emit(odp.Userspace{
+	x.emit(x.toController(a.MeterID, odp.Userspace{
 		Kind: odp.UpcallController, Cookie: n.id, ControllerReason: uint8(a.Reason), MaxLen: a.MaxLen,
 		RuleCookie: in.Cookie, ControllerID: a.ControllerID,
 		// A trace without side effects shows what the flow does, but sends nothing.
 		DontSend: x.listener != nil && !x.learn,
-	})
+	}))
 }
 
 // sender is a packet-in without its packet; Metadata has what translation wrote.

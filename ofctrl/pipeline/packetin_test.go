@@ -315,8 +315,8 @@ func TestDependencies(t *testing.T) {
 		return n
 	}
 	res := w.run(k)
-	if n := len(res.Deps); n != 5 { // tables 0 and 1 and the configuration of br0, table 0 and configuration of br1
-		t.Errorf("%d dependencies, want 5", n)
+	if n := len(res.Deps); n != 6 { // tables 0 and 1, the configuration and the missing slow path meter of br0, table 0 and configuration of br1
+		t.Errorf("%d dependencies, want 6", n)
 	}
 	if changed(res) != 0 {
 		t.Error("changed at once")

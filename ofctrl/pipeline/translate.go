@@ -66,18 +66,12 @@ func (t *Translator) Translate(req *datapath.Request, res *datapath.Result) { t.
 
 // Trace is Translate with a listener, which may be nil.
 func (t *Translator) Trace(req *datapath.Request, res *datapath.Result, l Listener) {
-	happen(t.trace(req, res, l), tcpFlags(req))
-}
-
-// trace is Trace up to the effects that cannot be had under the read lock.
-func (t *Translator) trace(req *datapath.Request, res *datapath.Result, l Listener) []datapath.Credit {
 	t.o.Mu.RLock()
 	defer t.o.Mu.RUnlock()
 	x := t.context(res, l)
 	defer t.release(x)
 	x.packet, x.learn = req.Packet, req.Learn
 	x.translate(req.Key)
-	return x.effects
 }
 
 func (t *Translator) context(res *datapath.Result, l Listener) *xlate {
@@ -140,6 +134,10 @@ func (x *xlate) receives(p *Port) bool {
 // finish writes the result.
 func (x *xlate) finish() {
 	x.key.Mask(&x.res.Mask)
+	if x.bridge != nil {
+		// Also where nothing is slow: the datapath may find that it cannot do the actions.
+		x.res.SlowMeter = x.findMeter(openflow.MeterSlowPath)
+	}
 	if x.rehash && x.drop == odp.DropNone {
 		x.restart()
 	}

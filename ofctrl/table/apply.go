@@ -2,7 +2,6 @@ package table
 
 import (
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
@@ -20,11 +19,9 @@ func (t *Tables) Apply(fm *openflow.FlowMod) ([]Removed, error) {
 	}
 	switch fm.Command {
 	case openflow.FlowAdd:
-		err := t.add(fm)
-		return t.forgetLearned(), err
+		return nil, t.add(fm)
 	case openflow.FlowModify, openflow.FlowModifyStrict:
-		err := t.modify(fm)
-		return t.forgetLearned(), err
+		return nil, t.modify(fm)
 	}
 	rules, err := t.writable(fm)
 	if err != nil {
@@ -70,6 +67,9 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	if err := t.CheckGroups(fm.Actions); err != nil {
 		return fmt.Errorf("flow mod: %w", err)
 	}
+	if err := t.CheckMeters(fm.Actions); err != nil {
+		return fmt.Errorf("flow mod: %w", err)
+	}
 	id := fm.Table
 	if id == openflow.TableAll {
 		id = 0
@@ -87,13 +87,12 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 			t.resetCounts(old)
 		}
 		old.Created = now
-		cookie, before := old.Cookie, old.Actions
+		cookie := old.Cookie
 		t.set(old, fm, now)
 		if fm.NewCookie == openflow.KeepCookie {
 			old.Cookie = cookie
 		}
 		c.touch()
-		t.note(openflow.UpdateAdded, 0, old, true, before)
 		return nil
 	}
 	if fm.Flags&openflow.FlagCheckOverlap != 0 && c.overlaps(&m, int(fm.Priority)) {
@@ -106,7 +105,6 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	r.used.Store(now.UnixNano())
 	t.insert(r, &m)
 	t.set(r, fm, now)
-	t.note(openflow.UpdateAdded, 0, r, false, nil)
 	return nil
 }
 
@@ -143,10 +141,12 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 	if err := t.CheckGroups(fm.Actions); err != nil {
 		return fmt.Errorf("flow mod: %w", err)
 	}
+	if err := t.CheckMeters(fm.Actions); err != nil {
+		return fmt.Errorf("flow mod: %w", err)
+	}
 	now := t.clock.Now()
 	for _, r := range rules {
 		t.changingRule(r)
-		cookie, before := r.Cookie, r.Actions
 		t.setActions(r, fm.Actions)
 		if fm.NewCookie != openflow.KeepCookie && !fm.KeepCookies {
 			r.Cookie = fm.NewCookie
@@ -156,9 +156,6 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 		}
 		r.Modified = now
 		t.table[r.Table].touch()
-		if t.log.wanted && (r.Cookie != cookie || !reflect.DeepEqual(r.Actions, before)) {
-			t.note(openflow.UpdateModified, 0, r, false, before)
-		}
 	}
 	return nil
 }
@@ -228,8 +225,7 @@ func (t *Tables) removeAll(rules []*Rule, why openflow.FlowRemovedReason) []Remo
 	out := make([]Removed, len(rules))
 	for i, r := range rules {
 		t.remove(r)
-		t.note(openflow.UpdateRemoved, why, r, false, nil)
 		out[i] = Removed{r, why}
 	}
-	return append(out, t.forgetLearned()...)
+	return out
 }

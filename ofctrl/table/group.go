@@ -248,9 +248,9 @@ func (t *Tables) CheckGroups(actions []openflow.Action) (err error) {
 	return err
 }
 
-// uses keeps the rules that name a group: r does so, or does no more.
+// uses keeps the rules that name a group or a meter: r does so, or does no more.
 func (t *Tables) uses(r *Rule, does bool) {
-	t.learners.learns(r, does)
+	t.usesMeters(r, does)
 	eachGroup(r.Actions, func(id uint32) {
 		users := t.groups.users[id]
 		if !does {

@@ -43,15 +43,15 @@ type Tables struct {
 	table     [Count]classifier
 	expirable map[*Rule]struct{}
 	groups    groups
-	learners  learners
+	meters    meters
 	tx        *transaction // nil outside of Atomically
-	log       changeLog
 }
 
 // New makes empty tables; but for the internal rules, see addInternalRules.
 func New(o Options) *Tables {
 	t := &Tables{clock: o.Clock, seed: rand.Uint64(), expirable: make(map[*Rule]struct{})}
 	t.groups = groups{byID: make(map[uint32]*Group), users: make(map[uint32]map[*Rule]struct{})}
+	t.meters = meters{byID: make(map[uint32]*Meter), users: make(map[uint32]map[*Rule]struct{})}
 	if t.clock == nil {
 		t.clock = clock.Real{}
 	}
@@ -184,17 +184,14 @@ func (t *Tables) AddInternal(id uint8, priority int, match *flow.Match, actions 
 	c := &t.table[id]
 	if r := c.find(match, priority); r != nil {
 		t.changingRule(r)
-		before := r.Actions
 		t.setActions(r, actions)
 		r.Modified = now
 		c.touch()
-		t.note(openflow.UpdateModified, 0, r, true, before)
 		return r
 	}
 	r := &Rule{Table: id, Priority: priority, Actions: actions, Created: now, Modified: now}
 	r.used.Store(now.UnixNano())
 	t.insert(r, match)
-	t.note(openflow.UpdateAdded, 0, r, false, nil)
 	return r
 }
 
@@ -205,7 +202,6 @@ func (t *Tables) RemoveInternal(id uint8, priority int, match *flow.Match) bool 
 		return false
 	}
 	t.remove(r)
-	t.note(openflow.UpdateRemoved, openflow.RemovedDelete, r, false, nil)
 	return true
 }
 
