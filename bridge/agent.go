@@ -67,6 +67,7 @@ type Agent struct {
 	mu         sync.RWMutex
 	translator *pipeline.Translator
 	engine     *datapath.Engine
+	meters     *datapath.Meters // nil: the datapath has none
 	// portRefs says whose a datapath port is; replaced whole.
 	portRefs     atomic.Pointer[map[odp.Port]portRef]
 	portsVersion version
@@ -122,6 +123,10 @@ func New(o Options) (*Agent, error) {
 		return nil, fmt.Errorf("adopt the flows of datapath %s: %w", o.Datapath.Name(), err)
 	}
 	a.translator.SkipNames(a.engine.AdoptedNames())
+	if dp, ok := o.Datapath.(datapath.Meterer); ok {
+		a.meters = datapath.NewMeters(dp)
+		a.engine.HoldMeters(a.meters)
+	}
 	return a, nil
 }
 

@@ -25,7 +25,7 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b.configs.bits = map[openflow.PortNo]uint32{}
 	b.view.Store(&view{})
 	b.sw = ofctrl.New(ofctrl.Options{
-		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
+		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Meters: a.meters, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
 		AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
@@ -52,6 +52,7 @@ func (b *Bridge) destroy() {
 	}
 	b.ifaces = map[string]*iface{}
 	b.halt(false)
+	b.sw.DeleteMeters() // the datapath's are for all bridges
 	b.log.Infof("bridge %s: deleted", b.name)
 }
 
@@ -173,4 +174,7 @@ func (a *Agent) Memory(add func(name string, n uint64)) {
 		add("rules", uint64(rules))
 	})
 	add("udpif keys", uint64(a.engine.FlowCount()))
+	if a.meters != nil {
+		add("meters", uint64(a.meters.Len()))
+	}
 }
