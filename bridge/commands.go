@@ -44,6 +44,7 @@ func (a *Agent) RegisterCommands(r Registrar) {
 	r.Register("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3, inLoop(a.dpifDumpFlows))
 	r.Register("ofproto/list", "", 0, 0, inLoop(a.ofprotoList))
 	r.Register("ofproto/trace", traceUsage, 1, 64, inLoop(a.ofprotoTrace))
+	r.Register("ofproto/trace-packet-out", tracePacketOutUsage, 2, 64, inLoop(a.ofprotoTracePacketOut))
 	r.Register("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, inLoop(a.bridgeDumpFlows))
 	r.Register("bridge/reconnect", "[bridge]", 0, 1, inLoop(a.reconnect))
 	r.Register("fdb/show", "[bridge...]", 0, 64, inLoop(a.fdbShow))

@@ -12,7 +12,8 @@ import (
 type traceText struct {
 	names bool // ports by name
 	root  traceNode
-	open  []*traceNode // what has begun and not ended, outermost first
+	open  []*traceNode     // what has begun and not ended, outermost first
+	forks []pipeline.Event // copies of the packet that go on later
 }
 
 // traceNode is a step with those inside of it.
@@ -50,6 +51,8 @@ func (t *traceText) Event(e *pipeline.Event) {
 		} else {
 			t.add(e.Kind, openflow.FormatActions([]openflow.Action{e.Action}, names))
 		}
+	case pipeline.EventFork:
+		t.forks = append(t.forks, *e)
 	case pipeline.EventDetail:
 		t.add(e.Kind, " -> "+e.Text)
 	case pipeline.EventWarn:

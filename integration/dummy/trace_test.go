@@ -44,6 +44,8 @@ var traceFlows = map[string][]string{
 		"table=0,priority=20,in_port=4,dl_type=0x2003,actions=write_actions(group:3),goto_table:77",
 		"table=0,priority=20,in_port=4,dl_type=0x2004,actions=group:4,output:2",
 		"table=0,priority=20,in_port=4,arp,actions=resubmit(1,0),resubmit:2,exit,output:1",
+		"table=0,priority=20,in_port=4,dl_type=0x2005,actions=set_field:5->reg1,group:5,output:1",
+		"table=0,priority=20,in_port=4,dl_type=0x2006,actions=group:6,output:1",
 	},
 	"br1": {
 		"table=0,actions=NORMAL",
@@ -58,6 +60,8 @@ var traceGroups = []string{
 	"group_id=2,type=ff,bucket=watch_port:77,output:1,bucket=watch_port:2,output:3",
 	"group_id=3,type=indirect,bucket=group:1",
 	"group_id=4,type=ff,bucket=watch_port:77,output:1",
+	"group_id=5,type=select,selection_method=dp_hash,bucket=output:2,bucket=output:3",
+	"group_id=6,type=select,selection_method=hash,fields(eth_src),bucket=bucket_id=7,output:2",
 }
 
 // traceCases are arguments of ofproto/trace. Behind a "~" the Megaflow line may differ: the stock daemon looks at
@@ -106,6 +110,10 @@ var traceCases = []string{
 	"br0 in_port=4,mpls,mpls_label=5",
 	"~ br0 in_port=4,icmp6,icmpv6_type=135,nd_target=fe80::1",
 	"-names br0 in_port=2,arp,arp_op=1",
+	"br0 in_port=4,dl_type=0x2005",
+	"br0 in_port=4,dl_type=0x2005 -generate",
+	"br0 in_port=4,dl_type=0x2006",
+	"br0 in_port=1,arp --ct-next trk,est --ct-next trk,inv",
 	// Flows of the datapath.
 	"in_port(2)",
 	"in_port(p2),eth()",
@@ -114,8 +122,35 @@ var traceCases = []string{
 	// What cannot be.
 	"a", "br0", "br9 in_port=1", "br0 in_port=zz", "br0 in_prt=1", "br0 tcp,tp_dst=99999", "br0 nw_src=1.2.3", "br0 in_port=1 zz",
 	"br0 in_port=1 -foo", "br0 in_port=1 5054", "a b c", "a b c d", "in_port(1),eth(src=1)", "in_port(99),eth()", "nodp in_port(1),eth()",
-	"br0 in_port=1 --ct-next foo", "br0 in_port=1 --ct-next", "br0 in_port(1)", "foo(1),eth()", "in_port(2) 50",
+	"br0 in_port=1 --ct-next foo", "br0 in_port=1 --ct-next new,est", "br0 in_port=1 --ct-next trk,new,est,inv", "br0 in_port=1 --ct-next new,rpl",
+	"br0 in_port=1 -consistent", "br0 in_port=1 --ct-next", "br0 in_port(1)", "foo(1),eth()", "in_port(2) 50",
 	"br0 in_port=2 -generate 50540000000250540000000108004500001c00000000400166df0a0000010a0000020800f7ff00000000",
+}
+
+// tracePacketOutCases are arguments of ofproto/trace-packet-out.
+var tracePacketOutCases = []string{
+	"br0 in_port=1 output:2",
+	"br0 in_port=1 -generate output:2,TABLE",
+	"br0 in_port=4,dl_type=0x2002 group:2",
+	"br0 in_port=4,dl_type=0x2005 group:5",
+	"br0 in_port=1,tcp,nw_ttl=9 set_field:1->reg3,resubmit(,0)",
+	"br0 in_port=1,tcp,nw_ttl=9 -generate resubmit(,0)",
+	"br0 in_port=1,tcp set_field:80->tcp_dst",
+	"in_port(1) output:2", "ovs-dummy in_port(1) output:2",
+	"br0 in_port=1 50540000000250540000000108004500001c00000000400166df0a0000010a0000020800f7ff00000000 output:2,resubmit:1",
+	"br0 in_port=4,ip CONTROLLER", "br0 in_port=4,ip controller(id=4,max_len=6),IN_PORT",
+	"br0 in_port=1 output:2,output:77", "br0 in_port=99 output:1", "br0 dl_type=0x1234 output:1",
+	"br0 in_port=LOCAL NORMAL", "br0 in_port=1,arp drop", "br0 in_port=2,arp,arp_op=1 drop",
+	"-consistent br0 in_port=1,ip push_vlan:0x8100,output:2",
+	"br0 in_port=1,tcp,nw_ttl=9 mod_nw_src:1.2.3.4,mod_nw_tos:16,mod_nw_ttl:7,mod_nw_ecn:1,set_field:32->nw_tos,set_field:4->ip_dscp,2,mod_tp_dst:8,normal,LOCAL,set_field:0/1->reg1",
+	"~ br0 in_port=1,tcp,nw_ttl=9 note:1122,push:reg1,pop:reg2[0..31],move:reg1[0..3]->reg2[4..7],resubmit:3,resubmit(,7),dec_ttl,output:4,clone(set_field:1->reg0,output:2),output:reg0,exit,output:1",
+	"br0 in_port=1,dl_vlan=5,dl_vlan_pcp=0 strip_vlan,output:2,mod_vlan_vid:9,output:4", "br0 in_port=10 output:10,output:2",
+	"-names br0 in_port=1 output:2", "br0 in_port=1 output(port=2,max_len=100)",
+	// What cannot be.
+	"br0", "br0 in_port=1", "br9 in_port=1 output:1", "br9 in_port=1 foo", "br0 in_port=zz output:1", "br0 in_port=1 foo", "br0 in_port=1 output:p2", "br0 in_port=1 5054 output:2",
+	"-foo br0 in_port=1 output:2", "br0 in_port=1 goto_table:1", "br0 in_port=1 write_actions(output:2)", "br0 in_port=1 set_field:80->tcp_dst",
+	"-consistent br0 in_port=1 set_field:80->tcp_dst", "br0 in_port=1,ip group:99", "br0 in_port=1 note:zz", "br0 in_port=1 output:1,drop",
+	"br0 in_port=1 set_field:1->ct_state", "br0 in_port=1 mod_nw_src:1.2.3.4", "-consistent br0 in_port=1 mod_nw_src:1.2.3.4",
 }
 
 // TestTraceLikeStock traces flows in the stock daemon and in ours: every line must be equal.
@@ -145,18 +180,22 @@ func TestTraceLikeStock(t *testing.T) {
 		s.Appctl("fdb/add", "br0", "p3", "10", "50:54:00:00:00:30")
 		s.Appctl("fdb/add", "br0", "p3", "0", "50:54:00:00:00:33")
 	}
-	for _, c := range traceCases {
-		c, anyMask := strings.CutPrefix(c, "~ ")
-		args := append([]string{"ofproto/trace"}, strings.Fields(c)...)
-		got, gotCode := ours.Try("ovs-appctl", args...)
-		want, wantCode := stock.Try("ovs-appctl", args...)
-		if gotCode != wantCode {
-			t.Errorf("ofproto/trace %s: exit code %d, want %d", c, gotCode, wantCode)
-		}
-		if diff := cmp.Diff(traceLines(want, anyMask), traceLines(got, anyMask)); diff != "" {
-			t.Errorf("ofproto/trace %s (-stock +ours):\n%s\n%s", c, diff, got)
+	compare := func(command string, cases []string) {
+		for _, c := range cases {
+			c, anyMask := strings.CutPrefix(c, "~ ")
+			args := append([]string{command}, strings.Fields(c)...)
+			got, gotCode := ours.Try("ovs-appctl", args...)
+			want, wantCode := stock.Try("ovs-appctl", args...)
+			if gotCode != wantCode {
+				t.Errorf("%s %s: exit code %d, want %d", command, c, gotCode, wantCode)
+			}
+			if diff := cmp.Diff(traceLines(want, anyMask), traceLines(got, anyMask)); diff != "" {
+				t.Errorf("%s %s (-stock +ours):\n%s\n%s", command, c, diff, got)
+			}
 		}
 	}
+	compare("ofproto/trace", traceCases)
+	compare("ofproto/trace-packet-out", tracePacketOutCases)
 }
 
 // traceLines are the lines of a trace without what differs between two daemons by nature.
@@ -168,10 +207,17 @@ func traceLines(out string, anyMask bool) []string {
 		if anyMask && strings.HasPrefix(l, "Megaflow: ") {
 			l = "Megaflow:"
 		}
-		lines[i] = recircID.ReplaceAllString(l, "recirc_id=N")
+		l = score.ReplaceAllString(l, "score N")
+		lines[i] = recirc.ReplaceAllString(recircID.ReplaceAllString(l, "recirc_id=N"), "recirc(N)")
 	}
 	return lines
 }
 
 // recircID is the name that a controller action has for its packet-ins; any is right.
 var recircID = regexp.MustCompile(`recirc_id=\d+`)
+
+// recirc is the name of the rest of a packet's way; score is a hash. Any is right.
+var (
+	recirc = regexp.MustCompile(`recirc\(0x[0-9a-f]+\)`)
+	score  = regexp.MustCompile(`score \d+`)
+)

@@ -39,7 +39,7 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.controller(a)
 
 	case openflow.SetField:
-		if !x.key.SetMasked(a.Field, a.Value, a.Mask) {
+		if !x.key.SetMasked(a.Field, a.Value, a.Mask) && !a.Legacy {
 			x.warn("unmet prerequisites for %s, set_field ignored", a.Field)
 		}
 	case openflow.Load:

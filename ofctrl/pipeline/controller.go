@@ -26,7 +26,7 @@ type cookie struct {
 // reason is why output:CONTROLLER sends a packet.
 func (x *xlate) reason() openflow.PacketInReason {
 	switch {
-	case x.packetOut && x.rule == nil:
+	case x.packetOut && x.rule == nil && x.listener == nil: // those of a trace are nobody's
 		return openflow.ReasonPacketOut
 	case x.inGroup:
 		return openflow.ReasonGroup

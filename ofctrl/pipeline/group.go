@@ -158,7 +158,7 @@ func (x *xlate) wantHash(g *table.Group) {
 		x.hash = odp.Hash{SymL4: g.Selection.Param>>32 == 1, Basis: uint32(g.Selection.Param)}
 	}
 	x.hash.SymL4 = x.hash.SymL4 && x.t.o.Features.MaxHashAlg > 0
-	x.detail("the datapath hashes the packet")
+	x.detail("no live bucket") // OVS's words for one that is not known yet
 }
 
 // restart makes the result of a translation that waits for a hash.
@@ -186,7 +186,14 @@ func (x *xlate) restart() {
 func (x *xlate) best(g *table.Group, n uint64) (best *table.Bucket) {
 	var top uint64
 	for _, b := range g.Buckets {
-		if score := mix(n, uint64(b.ID)) >> 48 * uint64(b.Weight); score > top && x.live(b, 0) {
+		score := mix(n, uint64(b.ID)) >> 48 * uint64(b.Weight)
+		if score <= top && x.listener == nil || !x.live(b, 0) {
+			continue
+		}
+		if x.listener != nil {
+			x.detail("bucket %d: score %d", b.ID, score)
+		}
+		if score > top {
 			best, top = b, score
 		}
 	}

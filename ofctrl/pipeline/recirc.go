@@ -53,7 +53,10 @@ func (x *xlate) freeze(table uint8, actions []openflow.Action) (id uint32, ok bo
 		Stack:   bytes.Clone(x.stack), ActionSet: append([]openflow.Action(nil), x.actionSet...), HasGroup: x.hasGroup,
 	}
 	x.key.Metadata(&f.Written)
-	return x.name(f)
+	if id, ok = x.name(f); ok {
+		x.forked(id)
+	}
+	return id, ok
 }
 
 // name names a frozen state.

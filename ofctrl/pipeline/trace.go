@@ -20,6 +20,7 @@ const (
 	EventActionSet                      // the action set is executed
 	EventBucket                         // the bucket of a group that Text names is executed
 	EventThaw                           // translation goes on after a recirculation, as Text says
+	EventFork                           // a copy of the packet, Flow, is to go on under the recirculation ID Recirc
 	EventEnd                            // what EventBridge, EventTable, EventActionSet or EventBucket began last is over
 	EventDetail                         // Text explains
 	EventWarn                           // Text says what went wrong without ending the translation
@@ -36,6 +37,8 @@ type Event struct {
 	Rule   *table.Rule
 	Action openflow.Action
 	Text   string
+	Recirc uint32
+	Flow   flow.Key
 }
 
 // Listener follows a translation. Its calls come under the configuration's read lock.
@@ -87,6 +90,38 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	x.key.Peek(&end)
 	x.finish()
 	return start, end
+}
+
+// TracePacketOut translates actions for the flow of a packet in bridge b, as those of a packet-out, in the way of
+// TraceFlow.
+func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []openflow.Action, res *datapath.Result, l Listener) (start, end flow.Key) {
+	t.o.Mu.RLock()
+	defer t.o.Mu.RUnlock()
+	x := t.context(res, l)
+	defer t.release(x)
+	x.packet, x.learn, x.packetOut = req.Packet, req.Learn, true
+	no := openflow.PortNo(req.Key.Get(flow.InPortOXM))
+	written := flow.Match{Key: *req.Key, Mask: *req.Key}
+	x.key.Init(req.Key, no)
+	x.key.SetMetadata(&written)
+	x.key.Peek(&start)
+	x.origin = origin{b, no, &openflow.PacketOut{InPort: no, Match: written, Actions: actions}}
+	x.enter(b)
+	x.do(actions)
+	x.runActionSet()
+	x.key.Peek(&end)
+	x.finish()
+	return start, end
+}
+
+// forked tells that a copy of the packet as it is now goes on under a recirculation ID.
+func (x *xlate) forked(id uint32) {
+	if x.listener == nil {
+		return
+	}
+	e := Event{Kind: EventFork, Recirc: id}
+	x.key.Peek(&e.Flow)
+	x.tell(e)
 }
 
 // isNow reports what a subfield has become.
