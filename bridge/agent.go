@@ -18,6 +18,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
+	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline"
 	"github.com/ovs-bpf/ovs-bpf/ovsdb"
 )
@@ -52,6 +53,8 @@ type Options struct {
 	Count func(name string, n uint64)
 	// AnyControllerPath allows controllers' unix sockets outside RunDir (--no-self-confinement).
 	AnyControllerPath bool
+	// TLS names the files of ssl: and pssl: controllers while the database has no SSL row.
+	TLS tlsfiles.Files
 	// Configured is called once, when the first configuration is in force and committed.
 	Configured func()
 }
@@ -61,6 +64,9 @@ type Agent struct {
 	o     Options
 	log   *logrus.Entry
 	count func(string, uint64)
+
+	// tls are the files of ssl: and pssl: controllers as configured now.
+	tls atomic.Pointer[tlsfiles.Files]
 
 	// mu is the one lock of rule 3 of the architecture: translations hold it for reading; flow mods and the
 	// publishing of a new configuration for writing, without I/O.

@@ -3,10 +3,12 @@ package bridge
 import (
 	"context"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
+	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
@@ -26,7 +28,7 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b.view.Store(&view{})
 	b.sw = ofctrl.New(ofctrl.Options{
 		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Meters: a.meters, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
-		AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged,
+		TLS: func() tlsfiles.Files { return *a.tls.Load() }, AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	b.ctx = ctx
@@ -115,18 +117,39 @@ func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 	}
 	var list []ofctrl.ControllerConfig
 	for _, c := range b.row.Controllers {
-		cc := ofctrl.ControllerConfig{Target: b.target(c.Target)}
-		if c.MaxBackoff != nil {
-			cc.MaxBackoff = time.Duration(*c.MaxBackoff) * time.Millisecond
-		}
-		if c.InactivityProbe != nil {
-			probe := time.Duration(*c.InactivityProbe) * time.Millisecond
-			cc.InactivityProbe = &probe
-		}
-		list = append(list, cc)
+		list = append(list, b.controller(c))
 	}
 	b.sw.SetControllers(list)
 	b.sw.Restoring(false)
+}
+
+// controller is a Controller row for the OpenFlow switch.
+func (b *Bridge) controller(c *ovsdb.Controller) ofctrl.ControllerConfig {
+	milliseconds := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	number := func(p *int) int {
+		if p == nil {
+			return 0
+		}
+		return *p
+	}
+	cc := ofctrl.ControllerConfig{
+		Target: b.target(c.Target), MaxBackoff: milliseconds(number(c.MaxBackoff)),
+		NoAsync:   c.EnableAsyncMessages != nil && !*c.EnableAsyncMessages,
+		QueueSize: number(c.ControllerQueueSize), RateLimit: number(c.ControllerRateLimit), Burst: number(c.ControllerBurstLimit),
+	}
+	if cc.QueueSize == 0 {
+		cc.QueueSize, _ = strconv.Atoi(b.row.OtherConfig["controller-queue-size"])
+	}
+	if c.InactivityProbe != nil {
+		cc.InactivityProbe = new(milliseconds(*c.InactivityProbe))
+	}
+	if c.Type != "" {
+		cc.Service = new(c.Type == "service")
+	}
+	if n, err := strconv.ParseUint(c.OtherConfig["dscp"], 10, 8); err == nil && n < 64 {
+		cc.DSCP = new(uint8(n))
+	}
+	return cc
 }
 
 // target makes a relative unix socket name one in the run directory.
@@ -177,4 +200,13 @@ func (a *Agent) Memory(add func(name string, n uint64)) {
 	if a.meters != nil {
 		add("meters", uint64(a.meters.Len()))
 	}
+}
+
+// tlsFiles are the files of TLS connections: those of the SSL row when there is one, else of the command line.
+func (a *Agent) tlsFiles(s *ovsdb.Snapshot) *tlsfiles.Files {
+	f := a.o.TLS
+	if r := s.SSL; r != nil {
+		f.PrivateKey, f.Certificate, f.CACert, f.Bootstrap = r.PrivateKey, r.Certificate, r.CACert, r.BootstrapCACert
+	}
+	return &f
 }

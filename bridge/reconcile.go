@@ -21,6 +21,7 @@ var errNotUp = errors.New("bridge is not up")
 // nothing, except that it tries again what failed. A failure is noted at its row and stops nothing else.
 func (a *Agent) reconcile(s *ovsdb.Snapshot) {
 	a.count("bridge_reconfigure", 1)
+	a.tls.Store(a.tlsFiles(s))
 	want := map[string]*ovsdb.Bridge{}
 	for _, row := range s.Bridges {
 		if err := a.checkBridge(row); err != nil {

@@ -24,6 +24,10 @@ func unsupported(b *ovsdb.Bridge) []string {
 	for _, m := range b.Mirrors {
 		say(true, "mirror %s: mirrors are not supported; nothing is copied", m.Name)
 	}
+	for _, c := range b.Controllers {
+		say(c.ConnectionMode == "in-band" || c.LocalIP != "",
+			"controller %s: in-band control is not supported; no hidden flows and no address are made for it", c.Target)
+	}
 	for _, p := range b.Ports {
 		say(len(p.Interfaces) > 1, "port %s: bonds are not supported; only its first interface sends", p.Name)
 		say(p.QoS != nil, "port %s: QoS is not supported; packets are sent unshaped", p.Name)

@@ -30,8 +30,8 @@ func defaultAsync(v openflow.Version) asyncMasks {
 	return m
 }
 
-// wants reports whether the connection gets an asynchronous message; sw.mu is held. Connections
-// that came in get none until they set a miss_send_len.
+// wants reports whether the connection gets an asynchronous message; sw.mu is held. Those of
+// services get none until they set a miss_send_len.
 func (c *conn) wants(t openflow.AsyncType, reason uint32) bool {
 	if c.service && c.missSendLen == 0 {
 		return false
@@ -73,10 +73,7 @@ func (s *Switch) SendPacketIn(p *PacketIn) {
 		if m.TotalLen == 0 {
 			m.TotalLen = len(packet)
 		}
-		if !c.out.packetIn(&m) {
-			c.remote.dropped++
-			s.count("packet_in_drop", 1)
-		}
+		c.packetIn(&m, p.InPort)
 	}
 }
 

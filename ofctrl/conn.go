@@ -19,14 +19,16 @@ const missSendLen = 128
 
 // conn is one OpenFlow connection.
 type conn struct {
-	sw      *Switch
-	remote  *remote
-	nc      net.Conn
-	service bool // it came in; otherwise the switch made it
-	version openflow.Version
-	out     *queue
-	cancel  context.CancelCauseFunc
-	heard   atomic.Int64 // when bytes came in last, Unix nanoseconds: read by the probe
+	sw     *Switch
+	remote *remote
+	nc     net.Conn
+	// accepted: it came in; otherwise the switch made it. service: it is not relied on, and asks for what it wants to hear.
+	accepted, service bool
+	version           openflow.Version
+	out               *queue
+	cancel            context.CancelCauseFunc
+	paced             chan struct{} // a pacer has packets
+	heard             atomic.Int64  // when bytes came in last, Unix nanoseconds: read by the probe
 
 	// Guarded by sw.mu.
 	role         openflow.Role
@@ -35,17 +37,25 @@ type conn struct {
 	format       openflow.PacketInFormat
 	controllerID uint16
 	bundles      map[uint32]*bundle // by id
+	pacers       [2]pacer           // of packet-ins: misses, actions
+	snoops       map[*queue]struct{}
 
 	// The reader's own.
 	state   openflow.State // of decoding
 	request []byte         // that is being handled
 
-	nxm atomic.Bool // NXT_SET_FLOW_FORMAT: set by the reader, read by the writer
+	snooping atomic.Bool // snoops are there
+	nxm      atomic.Bool // NXT_SET_FLOW_FORMAT: set by the reader, read by the writer
 }
 
-func newConn(s *Switch, r *remote, nc net.Conn, service bool) *conn {
-	c := &conn{sw: s, remote: r, nc: nc, service: service, out: newQueue(), role: openflow.RoleEqual}
-	if !service {
+func newConn(s *Switch, r *remote, nc net.Conn, accepted bool) *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &conn{
+		sw: s, remote: r, nc: nc, accepted: accepted, service: r.service(), out: newQueue(), role: openflow.RoleEqual,
+		paced: make(chan struct{}, 1),
+	}
+	if !c.service {
 		c.missSendLen = missSendLen
 	}
 	return c
@@ -69,7 +79,7 @@ func (c *conn) run(ctx context.Context) error {
 	c.register()
 	defer c.unregister()
 
-	done := make(chan struct{}, 2)
+	done := make(chan struct{}, 3)
 	go func() {
 		c.write(ctx)
 		done <- struct{}{}
@@ -78,14 +88,19 @@ func (c *conn) run(ctx context.Context) error {
 		c.watch(ctx)
 		done <- struct{}{}
 	}()
+	go func() {
+		c.pace(ctx)
+		done <- struct{}{}
+	}()
 	err := c.serve(ctx, r)
 	if err == nil || errors.Is(err, io.EOF) {
 		err = nil
 	}
 	err = c.ended(ctx, err)
 	c.cancel(err)
-	<-done
-	<-done
+	for range cap(done) {
+		<-done
+	}
 	return err
 }
 
@@ -100,10 +115,12 @@ func (c *conn) ended(ctx context.Context, err error) error {
 // register makes the connection known and announces it.
 func (c *conn) register() {
 	s := c.sw
-	c.async = defaultAsync(c.version)
 	s.mu.Lock()
+	if !c.remote.config.NoAsync {
+		c.async = defaultAsync(c.version)
+	}
 	s.conns[c] = struct{}{}
-	if !c.service {
+	if !c.accepted {
 		c.remote.conn = c
 		c.remote.state = "ACTIVE"
 		c.remote.since = s.o.Clock.Now()
@@ -114,7 +131,7 @@ func (c *conn) register() {
 		c.close("protocols of the bridge changed")
 	}
 	s.mu.Unlock()
-	if !c.service {
+	if !c.accepted {
 		s.log.Infof("%s: connected", c.remote.name)
 	}
 	s.count("rconn_connected", 1)
@@ -126,7 +143,7 @@ func (c *conn) unregister() {
 	s := c.sw
 	s.mu.Lock()
 	delete(s.conns, c)
-	if !c.service {
+	if !c.accepted {
 		c.remote.conn = nil
 		c.remote.until = s.o.Clock.Now()
 	}
@@ -213,6 +230,7 @@ func (c *conn) write(ctx context.Context) {
 				// One that this version cannot say is not sent.
 				b, _ = c.encode(0, i.msg)
 			}
+			c.snoop(b)
 			if _, err = w.Write(b); err != nil {
 				break
 			}
@@ -251,7 +269,7 @@ func (c *conn) watch(ctx context.Context) {
 			_ = c.out.notice(&openflow.EchoRequest{})
 		default:
 			why := fmt.Sprintf("no response to inactivity probe after %g seconds, disconnecting", probe.Seconds())
-			if !c.service {
+			if !c.accepted {
 				c.sw.log.Errorf("%s: %s", c.remote.name, why)
 			}
 			c.close(why)
@@ -275,6 +293,7 @@ func (c *conn) serve(ctx context.Context, r *bufio.Reader) error {
 		c.heard.Store(c.sw.o.Clock.Now().UnixNano())
 		c.sw.count("ofproto_recv_openflow", 1)
 		c.request = b
+		c.snoop(b)
 		xid, v, m, err := openflow.Decode(b, &c.state)
 		switch {
 		case v != c.version && b[1] > typeEchoReply:

@@ -49,10 +49,10 @@ func (s *Switch) SetControllers(list []ControllerConfig) {
 	s.changed()
 }
 
-// hasControllers reports whether the switch has controllers to connect to; s.mu is held.
+// hasControllers reports whether the switch has controllers that it relies on; s.mu is held.
 func (s *Switch) hasControllers() bool {
 	for _, r := range s.remotes {
-		if r.active() {
+		if r.primary() {
 			return true
 		}
 	}
@@ -78,7 +78,7 @@ func (s *Switch) Reconnect() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if !c.service {
+		if !c.accepted {
 			c.close("reconnection asked for")
 		}
 	}
@@ -124,6 +124,11 @@ func (s *Switch) Status() []ControllerStatus {
 		if r.dropped > 0 {
 			st.Status["packet-in-dropped"] = strconv.FormatUint(r.dropped, 10)
 		}
+		if r.conn != nil && r.config.RateLimit > 0 {
+			for i, p := range r.conn.pacers {
+				p.status(st.Status, pacerNames[i])
+			}
+		}
 		out = append(out, st)
 	}
 	return out
@@ -137,13 +142,13 @@ func addSince(m map[string]string, key string, now, at time.Time) {
 	}
 }
 
-// Connected is the number of controllers with a connection (service connections not counted).
+// Connected is the number of controllers that the switch has connected to.
 func (s *Switch) Connected() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
 	for c := range s.conns {
-		if !c.service {
+		if !c.accepted {
 			n++
 		}
 	}

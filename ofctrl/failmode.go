@@ -60,7 +60,7 @@ func (s *Switch) checkFailOpen() {
 	s.mu.Lock()
 	var probe time.Duration
 	for _, r := range s.remotes {
-		if r.active() {
+		if r.primary() {
 			probe = max(probe, r.probe())
 		}
 	}

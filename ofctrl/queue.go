@@ -3,13 +3,14 @@ package ofctrl
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
 const (
-	// maxPacketIns is how many packet-ins wait for a connection before more are dropped.
+	// maxPacketIns is how many packet-ins wait for a connection before more are dropped, if its controller's row does not say.
 	maxPacketIns = 100
 	// maxNotices is how many other asynchronous messages wait before the connection is given up:
 	// a controller that lost one would be wrong without knowing.
@@ -69,11 +70,21 @@ func (q *queue) push(b []byte) {
 	q.add(item{bytes: b})
 }
 
-// packetIn adds a packet-in; it reports false when it was dropped. Never waits.
-func (q *queue) packetIn(m openflow.Message) bool {
+// offer adds an encoded message unless limit bytes wait. Never waits.
+func (q *queue) offer(b []byte, limit int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.packetIns >= maxPacketIns {
+	if q.replies+len(b) <= limit {
+		q.replies += len(b)
+		q.add(item{bytes: slices.Clone(b)})
+	}
+}
+
+// packetIn adds a packet-in unless limit of them wait; it reports false when it was dropped. Never waits.
+func (q *queue) packetIn(m openflow.Message, limit int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.packetIns >= limit {
 		return false
 	}
 	q.packetIns++

@@ -2,6 +2,7 @@ package ofctrl
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
 )
 
 // ControllerConfig is a row of the Controller table.
@@ -20,6 +23,17 @@ type ControllerConfig struct {
 	// InactivityProbe is how long a peer may be silent before it is probed, and then until it is
 	// given up; nil: 5 s (60 s for connections that come in), 0: never.
 	InactivityProbe *time.Duration
+	// Service says which type the controller is: one that is relied on (primary), or one that only gives services; nil: those
+	// that come in are of the latter.
+	Service *bool
+	// NoAsync: no asynchronous message is sent unless the controller asks for it.
+	NoAsync bool
+	// QueueSize is how many packet-ins wait for the connection before more are dropped; 0: 100.
+	QueueSize int
+	// RateLimit bounds packet-ins per second, 0: not; Burst is how many more may come at once, and wait: 0: a quarter of the rate.
+	RateLimit, Burst int
+	// DSCP of the connection's packets; nil: 48.
+	DSCP *uint8
 }
 
 const (
@@ -27,8 +41,10 @@ const (
 	defaultBackoff = 8 * time.Second
 	defaultProbe   = 5 * time.Second
 	dialTimeout    = 30 * time.Second
-	// tosControl is DSCP 48, network control, in the TOS byte.
-	tosControl = 48 << 2
+	// defaultDSCP is network control.
+	defaultDSCP = 48
+	// tlsTimeout bounds the handshake.
+	tlsTimeout = 10 * time.Second
 )
 
 // remote is a target at work: a controller that is connected to again and again, or a socket on
@@ -64,10 +80,25 @@ func newRemote(s *Switch, c ControllerConfig, mgmt bool) *remote {
 	return r
 }
 
-// active reports whether the target is a controller, to which the switch connects; those who come
-// in are not relied on, and a malformed target is none.
-func (r *remote) active() bool {
-	return (r.err == nil || errors.Is(r.err, errTLS)) && !r.target.passive
+// service reports whether the controller is not relied on; sw.mu is held.
+func (r *remote) service() bool {
+	if r.mgmt || r.config.Service == nil {
+		return r.target.passive
+	}
+	return *r.config.Service
+}
+
+// primary reports whether the target is a controller that the bridge relies on; a malformed one is none. sw.mu is held.
+func (r *remote) primary() bool { return r.err == nil && !r.service() }
+
+// tos is the TOS byte of the connection's packets.
+func (r *remote) tos() int {
+	r.sw.mu.Lock()
+	defer r.sw.mu.Unlock()
+	if r.config.DSCP != nil {
+		return int(*r.config.DSCP) << 2
+	}
+	return defaultDSCP << 2
 }
 
 func cutKind(s string) (kind, rest string, ok bool) {
@@ -85,7 +116,7 @@ func (r *remote) probe() time.Duration {
 	case r.config.InactivityProbe != nil:
 		return *r.config.InactivityProbe
 	case r.target.passive:
-		return mgmtProbe
+		return serviceProbe
 	}
 	return defaultProbe
 }
@@ -104,7 +135,7 @@ func (r *remote) run(ctx context.Context) {
 	case r.err != nil:
 		r.sw.log.Error(r.err)
 	case r.target.passive:
-		r.listen(ctx)
+		r.listen(ctx, (*remote).serve)
 	default:
 		r.connect(ctx)
 	}
@@ -120,7 +151,7 @@ func (r *remote) connect(ctx context.Context) {
 		if !quiet {
 			s.log.Infof("%s: connecting...", r.name)
 		}
-		nc, err := dial(ctx, r.target)
+		nc, err := r.dial(ctx)
 		if err != nil {
 			if ctx.Err() == nil && !quiet {
 				s.log.Warnf("%s: connection failed (%s)", r.name, errorText(err))
@@ -180,32 +211,69 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-func dial(ctx context.Context, t target) (net.Conn, error) {
+func (r *remote) dial(ctx context.Context) (net.Conn, error) {
+	t, tos := r.target, r.tos()
 	d := net.Dialer{Timeout: dialTimeout, Control: func(network, _ string, raw syscall.RawConn) error {
 		if network == "unix" {
 			return nil
 		}
-		return raw.Control(func(fd uintptr) { markControl(int(fd)) })
+		return raw.Control(func(fd uintptr) { mark(int(fd), tos) })
 	}}
-	return d.DialContext(ctx, t.network, t.address)
+	if !t.tls {
+		return d.DialContext(ctx, t.network, t.address)
+	}
+	config, err := r.clientTLS()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := d.DialContext(ctx, t.network, t.address)
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(nc, config)
+	if err := shake(ctx, secure); err != nil {
+		return nil, err
+	}
+	return secure, nil
 }
 
-// markControl gives the packets of a socket the precedence of network control. That it fails is
-// no reason not to connect.
-func markControl(fd int) {
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, tosControl)
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, tosControl)
+// shake does the TLS handshake, or closes the connection.
+func shake(ctx context.Context, c *tls.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
+	defer cancel()
+	if err := c.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	return nil
+}
+
+// clientTLS is the setting of a connection to a controller.
+func (r *remote) clientTLS() (*tls.Config, error) {
+	if r.sw.o.TLS == nil {
+		return nil, tlsfiles.Files{}.Check()
+	}
+	if err := r.sw.o.TLS().Check(); err != nil {
+		return nil, err
+	}
+	return tlsfiles.Client(r.sw.o.TLS)
+}
+
+// mark sets the precedence of a socket's packets. That it fails is no reason not to connect.
+func mark(fd, tos int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, tos)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, tos)
 }
 
 // listen serves who comes in; when the socket cannot be made it tries again.
-func (r *remote) listen(ctx context.Context) {
+func (r *remote) listen(ctx context.Context, serve func(*remote, context.Context, net.Conn)) {
 	s := r.sw
 	said := ""
 	for {
 		l, err := r.open(ctx)
 		if err == nil {
 			r.set("ACTIVE", nil)
-			err = r.accept(ctx, l)
+			err = r.accept(ctx, l, serve)
 		}
 		if ctx.Err() != nil {
 			return
@@ -226,6 +294,7 @@ func (r *remote) listen(ctx context.Context) {
 // open makes the socket. A Unix socket that an earlier process left is replaced; its mode is
 // 0770 less umask.
 func (r *remote) open(ctx context.Context) (net.Listener, error) {
+	tos := r.tos()
 	lc := net.ListenConfig{Control: func(network, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
 			if network == "unix" {
@@ -233,7 +302,7 @@ func (r *remote) open(ctx context.Context) (net.Listener, error) {
 				_ = unix.Fchmod(int(fd), 0o770)
 				return
 			}
-			markControl(int(fd))
+			mark(int(fd), tos)
 		})
 	}}
 	if r.target.network == "unix" {
@@ -263,7 +332,7 @@ func removeSocket(path string) error {
 	return os.Remove(path)
 }
 
-func (r *remote) accept(ctx context.Context, l net.Listener) error {
+func (r *remote) accept(ctx context.Context, l net.Listener, serve func(*remote, context.Context, net.Conn)) error {
 	defer l.Close()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -280,9 +349,41 @@ func (r *remote) accept(ctx context.Context, l net.Listener) error {
 			}
 			return err
 		}
-		c := newConn(r.sw, r, nc, true)
-		r.sw.wg.Go(func() { _ = c.run(ctx) })
+		r.sw.wg.Go(func() { serve(r, ctx, nc) })
 	}
+}
+
+// serve serves a connection that came in.
+func (r *remote) serve(ctx context.Context, nc net.Conn) {
+	if r.target.tls {
+		var err error
+		if nc, err = r.secure(ctx, nc); err != nil {
+			if r.sw.news.allow(r.sw.o.Clock.Now()) {
+				r.sw.log.Warnf("%s: %v", r.name, err)
+			}
+			return
+		}
+	}
+	_ = newConn(r.sw, r, nc, true).run(ctx)
+}
+
+// secure does the TLS handshake of a connection that came in.
+func (r *remote) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
+	err := tlsfiles.Files{}.Check()
+	if r.sw.o.TLS != nil {
+		err = r.sw.o.TLS().Check()
+	}
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	config, err := tlsfiles.Server(r.sw.o.TLS)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	c := tls.Server(nc, config)
+	return c, shake(ctx, c)
 }
 
 func unixError(e syscall.Errno) string {

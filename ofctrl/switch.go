@@ -16,6 +16,7 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
+	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
@@ -55,6 +56,8 @@ type Options struct {
 	Host   Host
 	Log    *logrus.Entry
 	Clock  clock.Clock
+	// TLS names the files of ssl: and pssl: connections as they are now; nil: there are none.
+	TLS func() tlsfiles.Files
 	// AnySocketPath allows controllers on Unix sockets anywhere (--no-self-confinement).
 	AnySocketPath bool
 	// Count, when not nil, counts events by OVS's coverage names.
@@ -121,9 +124,10 @@ func (s *Switch) Run(ctx context.Context) error {
 	s.mu.Unlock()
 
 	mgmt := newRemote(s, ControllerConfig{
-		Target: "punix:" + filepath.Join(s.o.RunDir, s.o.Bridge+".mgmt"), InactivityProbe: new(mgmtProbe),
+		Target: "punix:" + filepath.Join(s.o.RunDir, s.o.Bridge+".mgmt"), InactivityProbe: new(serviceProbe),
 	}, true)
 	s.start(mgmt)
+	s.wg.Go(func() { s.serveSnoops(ctx) })
 
 	for {
 		select {
@@ -142,8 +146,8 @@ func (s *Switch) Run(ctx context.Context) error {
 	}
 }
 
-// mgmtProbe is the inactivity probe of service connections.
-const mgmtProbe = 60 * time.Second
+// serviceProbe is the inactivity probe of connections that come in.
+const serviceProbe = 60 * time.Second
 
 // start runs a remote under Run's context; s.mu is held, or nobody else knows s yet.
 func (s *Switch) start(r *remote) {

@@ -12,13 +12,12 @@ import (
 // defaultPort is OpenFlow's.
 const defaultPort = 6653
 
-var errTLS = errors.New("TLS connections are not supported yet: use tcp, unix, ptcp or punix")
-
 // target is where a controller is, or where controllers may come.
 type target struct {
 	network string // "tcp", "unix"
 	address string // host:port, path
 	passive bool
+	tls     bool
 }
 
 // parseTarget reads the text form of Controller.target.
@@ -30,11 +29,11 @@ func (s *Switch) parseTarget(text string) (target, error) {
 	var t target
 	var err error
 	switch kind {
-	case "tcp":
-		t.network = "tcp"
+	case "tcp", "ssl":
+		t.network, t.tls = "tcp", kind == "ssl"
 		t.address, err = hostPort(rest, true)
-	case "ptcp":
-		t.network, t.passive = "tcp", true
+	case "ptcp", "pssl":
+		t.network, t.passive, t.tls = "tcp", true, kind == "pssl"
 		port, host, _ := strings.Cut(rest, ":")
 		if port == "" {
 			port = strconv.Itoa(defaultPort)
@@ -47,11 +46,8 @@ func (s *Switch) parseTarget(text string) (target, error) {
 	case "unix", "punix":
 		t.network, t.passive = "unix", kind == "punix"
 		t.address, err = s.socketPath(rest, t.passive)
-	case "ssl", "pssl":
-		t.passive = kind == "pssl"
-		err = errTLS
 	default:
-		err = fmt.Errorf("unknown type %q: want tcp, unix, ptcp or punix", kind)
+		err = fmt.Errorf("unknown type %q: want tcp, ssl, unix, ptcp, pssl or punix", kind)
 	}
 	if err != nil {
 		return target{passive: t.passive}, fmt.Errorf("controller %q: %w", text, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/coverage"
 	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
+	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
 	"github.com/ovs-bpf/ovs-bpf/internal/unixctl"
 	"github.com/ovs-bpf/ovs-bpf/internal/vlog"
 	"github.com/ovs-bpf/ovs-bpf/ovsdb"
@@ -66,13 +67,17 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 		defer db.Close()
 		remote = db.Remote()
 	}
-	db, err := ovsdb.Connect(ctx, ovsdb.Options{Remote: remote, Log: log.Module("reconnect"), Count: counters.add})
+	files, config, err := tlsOptions(o.TLS)
+	if err != nil {
+		return err
+	}
+	db, err := ovsdb.Connect(ctx, ovsdb.Options{Remote: remote, TLS: config, Log: log.Module("reconnect"), Count: counters.add})
 	if err != nil {
 		return fmt.Errorf("database %s: %w", remote, err)
 	}
 	defer db.Close()
 
-	w := &worker{o: o, process: p, log: log, ctl: ctl, clock: clk, db: db, count: counters.add, exit: exit}
+	w := &worker{o: o, tls: files, process: p, log: log, ctl: ctl, clock: clk, db: db, count: counters.add, exit: exit}
 	for {
 		// Nothing of the system is touched before the database's lock is ours.
 		locked := make(chan error, 1)
@@ -97,6 +102,7 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 // worker is what serving needs and what outlives the loss of the database's lock.
 type worker struct {
 	o       *daemon.Options
+	tls     tlsfiles.Files
 	process *daemon.Process
 	log     *vlog.Log
 	ctl     *unixctl.Server
@@ -128,7 +134,7 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 	agent, err := bridge.New(bridge.Options{
 		RunDir: w.o.Dirs.Run, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: w.db,
 		Clock: w.clock, Mono: base.mono, Log: w.log.Module, Count: w.count,
-		AnyControllerPath: !w.o.SelfConfinement,
+		AnyControllerPath: !w.o.SelfConfinement, TLS: w.tls,
 		Configured: func() {
 			w.ready.Do(func() {
 				if err := w.process.Ready(); err != nil {
