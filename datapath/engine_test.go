@@ -20,6 +20,7 @@ type patchPanel struct {
 	to      map[odp.Port][]odp.Action
 	reads   []flow.FieldID // read besides in_port
 	slow    string
+	limit   *datapath.Meter // of slow packets
 	changes atomic.Uint64
 	rule    counter
 	calls   atomic.Int64
@@ -52,6 +53,9 @@ func (p *patchPanel) Translate(req *datapath.Request, res *datapath.Result) {
 	res.Actions = append(res.Actions, p.to[odp.Port(req.Key.Get(flow.InPort))]...)
 	res.Credits = append(res.Credits, &p.rule)
 	res.Slow = p.slow
+	if res.SlowMeter = p.limit; p.limit != nil {
+		res.Held = append(res.Held, p.limit.Hold())
+	}
 	p.held.Add(1)
 	res.Held = append(res.Held, p)
 }
