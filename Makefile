@@ -18,7 +18,7 @@ SEED       ?= 1
 RAPID = $$(grep -rl pgregory.net/rapid --include='*_test.go' . | xargs -n1 dirname | sort -u)
 PLAIN = $$($(GO) list ./... | grep -v '/integration\(/\|$$\)' | grep -vxF "$$($(GO) list $(RAPID))")
 
-.PHONY: all build demo test unit integration test-kernels bench microbench generate check-generated lint setup install clean
+.PHONY: all build demo test unit integration test-kernels bench instructions microbench generate check-generated lint setup install clean
 
 all: build
 
@@ -53,6 +53,12 @@ bench: setup build
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./integration/bench
 	bin/bench -json bin/bench.jsonl $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench '^BenchmarkPacket$$' -benchtime 1x -count $(COUNT) ./datapath/ebpf
+
+# The kernel's instructions per packet, counted in a virtual machine with Debian's 6.12 (integration/kernels/kernels.sh
+# tells where vm-run is looked for).
+instructions: setup
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./integration/bench
+	$${VM_RUN:-../shared/vm/vm-run} -I -k 6.12 -t 1800 -- sh -c 'modprobe veth && modprobe tun && exec bin/bench -instructions'
 
 microbench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...

@@ -77,3 +77,6 @@ func (b *Bridge) PacketIn(p *pipeline.PacketIn) {
 	b.agent.count("packet_in", 1)
 	b.sw.SendPacketIn(&ofctrl.PacketIn{PacketIn: p.PacketIn, MaxLen: p.MaxLen, ControllerID: p.ControllerID, InPort: p.InPort})
 }
+
+// Learn implements pipeline.Bridge.
+func (b *Bridge) Learn(fm *openflow.FlowMod, limit uint32) { b.sw.Learn(fm, limit) }

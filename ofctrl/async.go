@@ -90,7 +90,7 @@ func (s *Switch) PortStatus(reason uint8, p openflow.Port) {
 	s.notify(openflow.AsyncPortStatus, uint32(reason), nil, &openflow.PortStatus{Reason: reason, Port: p})
 }
 
-// FlowsRemoved tells controllers of the rules that asked for it.
+// FlowsRemoved tells controllers of the rules that asked for it; it never waits.
 func (s *Switch) FlowsRemoved(gone []table.Removed) {
 	for _, g := range gone {
 		if r := g.Rule; r.Flags&openflow.FlagSendFlowRem != 0 {

@@ -2,7 +2,6 @@ package ofctrl
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -188,6 +187,7 @@ func (c *conn) commit(ctx context.Context, b *bundle, flags uint16) error {
 	s.o.Mu.Lock()
 	err := s.o.Tables.Atomically(func() error {
 		for _, raw := range b.messages {
+			s.o.Tables.Cause(messageXID(raw))
 			removed, err := c.changeTables(raw)
 			if err != nil {
 				bad = raw
@@ -197,12 +197,15 @@ func (c *conn) commit(ctx context.Context, b *bundle, flags uint16) error {
 		}
 		return nil
 	})
+	s.o.Tables.Cause(0)
+	if err == nil {
+		s.announce(gone, c)
+	}
 	s.o.Mu.Unlock()
 	if err != nil {
 		return c.messageFailed(ctx, bad, err)
 	}
 	s.o.Host.TablesChanged()
-	s.FlowsRemoved(gone)
 	for _, raw := range b.messages {
 		if err := c.finish(raw); err != nil {
 			if err := c.sendError(ctx, raw, err); err != nil {
@@ -296,7 +299,7 @@ func (c *conn) finish(raw []byte) error {
 	case *openflow.PacketOut:
 		return c.packetOut(m)
 	case *openflow.GroupMod:
-		c.sw.forward(c, binary.BigEndian.Uint32(raw[4:]), m)
+		c.sw.forward(c, messageXID(raw), m)
 	}
 	return nil
 }
@@ -311,7 +314,7 @@ func (c *conn) messageFailed(ctx context.Context, raw []byte, why error) error {
 
 // sendError sends the error of a message of a bundle.
 func (c *conn) sendError(ctx context.Context, raw []byte, why error) error {
-	return c.send(ctx, binary.BigEndian.Uint32(raw[4:]), replyError(errorKind(why), raw))
+	return c.send(ctx, messageXID(raw), replyError(errorKind(why), raw))
 }
 
 // expireBundles ends the bundles that nobody used for bundleIdle.
@@ -325,7 +328,7 @@ func (s *Switch) expireBundles() {
 				continue
 			}
 			delete(c.bundles, id)
-			reply, err := c.encode(binary.BigEndian.Uint32(b.open[4:]), replyError(openflow.BundleTimeout, b.open))
+			reply, err := c.encode(messageXID(b.open), replyError(openflow.BundleTimeout, b.open))
 			if err == nil {
 				c.out.push(reply)
 			}

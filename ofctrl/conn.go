@@ -46,6 +46,10 @@ type conn struct {
 
 	snooping atomic.Bool // snoops are there
 	nxm      atomic.Bool // NXT_SET_FLOW_FORMAT: set by the reader, read by the writer
+
+	monitors monitors // guarded by Options.Mu
+	// monitorsPaused is whether they are paused, for the writer.
+	monitorsPaused atomic.Bool
 }
 
 func newConn(s *Switch, r *remote, nc net.Conn, accepted bool) *conn {
@@ -141,6 +145,7 @@ func (c *conn) register() {
 
 func (c *conn) unregister() {
 	s := c.sw
+	c.endMonitors()
 	s.mu.Lock()
 	delete(s.conns, c)
 	if !c.accepted {
@@ -238,6 +243,9 @@ func (c *conn) write(ctx context.Context) {
 		}
 		if err == nil {
 			err = w.Flush()
+		}
+		if err == nil && c.monitorsPaused.Load() && c.out.waitingUpdates() == 0 {
+			err = c.resumeMonitors()
 		}
 		if err != nil {
 			c.cancel(fmt.Errorf("send: %w", err))

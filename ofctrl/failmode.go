@@ -35,12 +35,11 @@ func (s *Switch) Flush() {
 	gone := s.o.Tables.Flush()
 	more, _ := s.o.Tables.ApplyGroup(&openflow.GroupMod{Command: openflow.GroupDelete, ID: openflow.GroupAll}) // a deletion does not fail
 	s.addDefaultFlow()
+	s.announce(append(gone, more...), nil)
 	s.o.Mu.Unlock()
-	gone = append(gone, more...)
 	s.DeleteMeters()
 	s.count("ofproto_flush", 1)
 	s.o.Host.TablesChanged()
-	s.FlowsRemoved(gone)
 }
 
 // addDefaultFlow adds the flow of a standalone bridge without controllers: it forwards like a

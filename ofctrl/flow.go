@@ -12,7 +12,7 @@ func (c *conn) flowMod(m *openflow.FlowMod) error {
 	if err := c.prepareFlowMod(m); err != nil {
 		return err
 	}
-	return c.sw.ApplyFlowMod(m)
+	return c.sw.applyFlowMod(m, c, messageXID(c.request))
 }
 
 // prepareFlowMod checks a flow mod and makes it what the connection's version means.
@@ -41,15 +41,20 @@ func (c *conn) prepareFlowMod(m *openflow.FlowMod) error {
 
 // ApplyFlowMod changes the flow tables and tells the host and the controllers. Errors wrap an
 // openflow.Err.
-func (s *Switch) ApplyFlowMod(m *openflow.FlowMod) error {
+func (s *Switch) ApplyFlowMod(m *openflow.FlowMod) error { return s.applyFlowMod(m, nil, 0) }
+
+// applyFlowMod is ApplyFlowMod for the request xid of a connection.
+func (s *Switch) applyFlowMod(m *openflow.FlowMod, by *conn, xid uint32) error {
 	s.o.Mu.Lock()
+	s.o.Tables.Cause(xid)
 	gone, err := s.o.Tables.Apply(m)
+	s.o.Tables.Cause(0)
+	s.announce(gone, by)
 	s.o.Mu.Unlock()
 	if err != nil {
 		return err
 	}
 	s.o.Host.TablesChanged()
-	s.FlowsRemoved(gone)
 	return nil
 }
 
@@ -61,7 +66,7 @@ func flowStats(r *table.Rule, now time.Time) openflow.FlowStats {
 		Table: r.Table, Match: r.Match(), Priority: uint16(r.Priority), Cookie: r.Cookie,
 		DurationSec: seconds(age), DurationNsec: nanoseconds(age),
 		Idle: r.Idle, Hard: r.Hard, Importance: r.Importance,
-		IdleAge: int(seconds(now.Sub(st.Used))), HardAge: int(seconds(now.Sub(r.Modified))),
+		IdleAge: int(seconds(now.Sub(st.Used))), HardAge: int(seconds(r.HardAge(now))),
 		Flags: r.Flags, Packets: st.Packets, Bytes: st.Bytes, Actions: r.Actions,
 	}
 }

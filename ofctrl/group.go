@@ -17,12 +17,12 @@ func (c *conn) groupMod(xid uint32, m *openflow.GroupMod) error {
 	s := c.sw
 	s.o.Mu.Lock()
 	gone, err := s.o.Tables.ApplyGroup(m)
+	s.announce(gone, nil)
 	s.o.Mu.Unlock()
 	if err != nil {
 		return err
 	}
 	s.o.Host.TablesChanged()
-	s.FlowsRemoved(gone)
 	s.forward(c, xid, m)
 	return nil
 }

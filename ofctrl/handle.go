@@ -120,6 +120,8 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		return nil
 	case *openflow.MultipartRequest:
 		return c.multipart(ctx, xid, m)
+	case *openflow.FlowMonitorCancel:
+		return c.cancelMonitor(m.ID)
 	case *openflow.QueueConfigRequest:
 		return c.queueConfig(ctx, xid, m)
 	case *openflow.TLVTableRequest:

@@ -133,13 +133,13 @@ func (s *Switch) deleteMeters(id uint32) {
 	for _, m := range meters {
 		gone = append(gone, s.o.Tables.DeleteMeter(m)...)
 	}
+	s.announce(gone, nil)
 	s.o.Mu.Unlock()
 	for _, m := range meters {
 		m.Datapath.Release()
 	}
 	if len(meters) > 0 {
 		s.o.Host.TablesChanged()
-		s.FlowsRemoved(gone)
 	}
 }
 

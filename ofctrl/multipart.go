@@ -63,6 +63,8 @@ func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartR
 		return c.meterFeatures(ctx, xid)
 	case *openflow.QueueRequest:
 		return c.queues(ctx, xid, req)
+	case *openflow.FlowMonitorRequest:
+		return c.flowMonitor(ctx, xid, req)
 	}
 	return c.none(ctx, xid, m.Body)
 }
@@ -78,6 +80,11 @@ const partItems = 256
 // parts sends a list as a reply of as many parts as it takes, each below 64 KB. What the version
 // has no form for is left out.
 func parts[T any](ctx context.Context, c *conn, xid uint32, list []T, body func([]T) openflow.MultipartBody) error {
+	return eachPart(c, xid, list, body, func(b []byte) error { return c.sendBytes(ctx, b) })
+}
+
+// eachPart gives the encoded parts of a reply to emit.
+func eachPart[T any](c *conn, xid uint32, list []T, body func([]T) openflow.MultipartBody, emit func([]byte) error) error {
 	n := partItems
 	for {
 		n = min(n, len(list))
@@ -100,9 +107,9 @@ func parts[T any](ctx context.Context, c *conn, xid uint32, list []T, body func(
 			if b, err = c.encode(xid, &openflow.MultipartReply{Body: body(nil)}); err != nil {
 				return err
 			}
-			return c.sendBytes(ctx, b)
+			return emit(b)
 		}
-		if err := c.sendBytes(ctx, b); err != nil {
+		if err := emit(b); err != nil {
 			return err
 		}
 		if list = list[n:]; len(list) == 0 {

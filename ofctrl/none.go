@@ -78,10 +78,6 @@ func (c *conn) tlvTable(ctx context.Context, xid uint32) error {
 // unsupported is the error for a message that is well-formed and not done yet.
 func unsupported(v openflow.Version, m openflow.Message) error {
 	switch m := m.(type) {
-	case *openflow.FlowMonitorCancel:
-		if v <= openflow.V13 { // they are extensions there
-			return openflow.BadExperimenterType
-		}
 	case *openflow.TLVTableMod, *openflow.Resume, *openflow.CTFlushZone, *openflow.CTFlush:
 		return openflow.BadExperimenterType
 	case *openflow.Raw:

@@ -21,8 +21,9 @@ const (
 
 // item is a message on its way out: encoded already, or to be encoded by the writer.
 type item struct {
-	bytes []byte
-	msg   openflow.Message
+	bytes  []byte
+	msg    openflow.Message
+	update bool // of flow monitors
 }
 
 // queue is what waits to be written to a connection.
@@ -32,6 +33,7 @@ type queue struct {
 	packetIns int
 	notices   int
 	replies   int // bytes
+	updates   int // bytes
 	wake      chan struct{}
 	room      chan struct{}
 }
@@ -48,8 +50,10 @@ func (q *queue) reply(ctx context.Context, b []byte) error {
 	for {
 		q.mu.Lock()
 		if q.replies == 0 || q.replies+len(b) <= maxReplies {
-			q.replies += len(b)
-			q.add(item{bytes: b})
+			if b != nil {
+				q.replies += len(b)
+				q.add(item{bytes: b})
+			}
 			q.mu.Unlock()
 			return nil
 		}
@@ -69,6 +73,24 @@ func (q *queue) push(b []byte) {
 	q.replies += len(b)
 	q.add(item{bytes: b})
 }
+
+// update adds an encoded update of flow monitors without waiting: they pause when there are too many.
+func (q *queue) update(b []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.updates += len(b)
+	q.add(item{bytes: b, update: true})
+}
+
+// waitingUpdates is how many bytes of updates wait.
+func (q *queue) waitingUpdates() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.updates
+}
+
+// drained waits until there is room for replies again; it is for the connection's reader.
+func (q *queue) drained(ctx context.Context) error { return q.reply(ctx, nil) }
 
 // offer adds an encoded message unless limit bytes wait. Never waits.
 func (q *queue) offer(b []byte, limit int) {
@@ -136,6 +158,10 @@ func (q *queue) written(i item) {
 	q.mu.Lock()
 	switch i.msg.(type) {
 	case nil:
+		if i.update {
+			q.updates -= len(i.bytes)
+			break
+		}
 		q.replies -= len(i.bytes)
 	case *openflow.PacketIn:
 		q.packetIns--

@@ -91,6 +91,8 @@ type Switch struct {
 	restoring  bool
 	orphaned   time.Time // since when no controller is connected; zero: one is
 	wg         sync.WaitGroup
+
+	changes uint64 // of flows, while there are monitors: guarded by Options.Mu
 }
 
 // New makes a switch with empty tables' default flow. It does nothing until Run.
@@ -183,11 +185,11 @@ func (s *Switch) SetProtocols(versions uint32) {
 func (s *Switch) Expire() {
 	s.o.Mu.Lock()
 	gone := s.o.Tables.Expire(s.o.Clock.Now())
+	s.announce(gone, nil)
 	s.o.Mu.Unlock()
 	if len(gone) > 0 {
 		s.count("ofproto_dpif_expired", uint64(len(gone)))
 		s.o.Host.TablesChanged()
-		s.FlowsRemoved(gone)
 	}
 }
 

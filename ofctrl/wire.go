@@ -1,6 +1,7 @@
 package ofctrl
 
 import (
+	"encoding/binary"
 	"errors"
 
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
@@ -12,6 +13,9 @@ const (
 	typeError     = 1
 	typeEchoReply = 3
 )
+
+// messageXID is the transaction id of a message.
+func messageXID(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
 
 // errorKind is the OpenFlow error that err stands for.
 func errorKind(err error) openflow.Err {

@@ -39,12 +39,7 @@ func bare(helper asm.BuiltinFunc) func(context.Context, *options, *bed) error {
 				if err != nil {
 					return err
 				}
-				l, err := attach(way[0], asm.Instructions{
-					asm.Mov.Imm(asm.R1, int32(to.Index)),
-					asm.Mov.Imm(asm.R2, 0),
-					helper.Call(),
-					asm.Return(),
-				})
+				l, err := attach(way[0], redirect(helper, to.Index))
 				if err != nil {
 					return err
 				}

@@ -49,6 +49,7 @@ func main() {
 	met := flag.String("metrics", "", "comma-separated `names`; default: all. A comma inside a name is left out")
 	path := flag.String("json", "", "`file` for every value as a JSON line, - for stdout")
 	list := flag.Bool("list", false, "tell the forwarders and metrics, and end")
+	insns := flag.Bool("instructions", false, "count the kernel's instructions per packet instead, in an emulator whose time stamp counter counts them (make instructions)")
 	flag.Parse()
 	if *list {
 		for _, f := range forwarders() {
@@ -62,7 +63,11 @@ func main() {
 	o.forwarders, o.metrics = split(*fwd), split(*met)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := o.open(*path)
-	if err == nil {
+	switch {
+	case err != nil:
+	case *insns:
+		err = instructions(ctx, &o)
+	default:
 		err = bench(ctx, &o)
 	}
 	stop()

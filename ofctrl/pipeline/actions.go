@@ -120,7 +120,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Bundle:
 		x.unsupported("bundle")
 	case openflow.Learn:
-		x.unsupported("learn")
+		x.doLearn(a)
 	case openflow.Multipath:
 		x.unsupported("multipath")
 	case openflow.CT:
@@ -130,7 +130,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Meter:
 		x.meter(a.ID)
 	case openflow.FinTimeout:
-		x.unsupported("fin_timeout")
+		x.finTimeout(a)
 	case openflow.PushMPLS, openflow.PopMPLS:
 		x.unsupported("push_mpls and pop_mpls")
 	case openflow.Encap, openflow.Decap:

@@ -61,6 +61,9 @@ type Bridge interface {
 	FragHandling() uint16
 	// PacketIn hands a packet to the bridge's controllers.
 	PacketIn(*PacketIn)
+	// Learn does the flow mod of a learn action with this limit, see table.Tables.Learn. Unlike the
+	// other calls this one comes without the lock.
+	Learn(fm *openflow.FlowMod, limit uint32)
 	// DatapathID for the text forms.
 	DatapathID() uint64
 }

@@ -279,3 +279,6 @@ func rulesOf(res *datapath.Result) (out []*table.Rule) {
 	}
 	return out
 }
+
+// Learn is the switch's without its lock, as worlds are used by one goroutine.
+func (b *fakeBridge) Learn(fm *openflow.FlowMod, limit uint32) { _, _ = b.tables.Learn(fm, limit) }

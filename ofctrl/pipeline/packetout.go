@@ -21,32 +21,13 @@ func (t *Translator) PacketOut(b Bridge, po *openflow.PacketOut) (actions []odp.
 	pkt := datapath.Packet{Data: po.Packet}
 	packet.Extract(pkt.Data, &key)
 
-	t.o.Mu.RLock()
-	defer t.o.Mu.RUnlock()
-	port := odp.PortNone
-	switch p := b.PortByNo(po.InPort); {
-	case p != nil:
-		port = p.ODP
-	case po.InPort >= openflow.PortMax && po.InPort != openflow.PortAny && po.InPort != openflow.PortController && po.InPort != openflow.PortLocal:
-		return nil, key, fmt.Errorf("packet-out from port %d: %w", po.InPort, openflow.BadPort)
-	}
-	key.Set(flow.InPortOXM, uint64(port))
-
 	res := t.results.Get().(*datapath.Result)
 	defer t.results.Put(res)
 	res.Reset()
-	x := t.context(res, nil)
-	defer t.release(x)
-	x.packet, x.learn, x.packetOut = &pkt, true, true
-	x.key.Init(&key, po.InPort)
-	x.key.SetMetadata(&po.Match)
-	x.key.SetInPort(po.InPort)
-	x.origin = origin{b, po.InPort, po}
-	x.enter(b)
-	x.do(po.Actions)
-	x.runActionSet()
-	x.finish()
-
+	if err := t.packetOut(b, po, &pkt, &key, res); err != nil {
+		return nil, key, err
+	}
+	// What is used includes learned flows, which need the lock for writing.
 	now := t.o.Clock.Now()
 	for _, c := range res.Credits {
 		c.Credit(1, uint64(len(po.Packet)), now, uint16(key.Get(flow.TCPFlags)))
@@ -58,4 +39,31 @@ func (t *Translator) PacketOut(b Bridge, po *openflow.PacketOut) (actions []odp.
 		return []odp.Action{odp.Drop{Reason: res.Drop}}, key, nil
 	}
 	return append(actions, res.Actions...), key, nil
+}
+
+// packetOut is the translation of PacketOut. It gives key its in_port.
+func (t *Translator) packetOut(b Bridge, po *openflow.PacketOut, pkt *datapath.Packet, key *flow.Key, res *datapath.Result) error {
+	t.o.Mu.RLock()
+	defer t.o.Mu.RUnlock()
+	port := odp.PortNone
+	switch p := b.PortByNo(po.InPort); {
+	case p != nil:
+		port = p.ODP
+	case po.InPort >= openflow.PortMax && po.InPort != openflow.PortAny && po.InPort != openflow.PortController && po.InPort != openflow.PortLocal:
+		return fmt.Errorf("packet-out from port %d: %w", po.InPort, openflow.BadPort)
+	}
+	key.Set(flow.InPortOXM, uint64(port))
+
+	x := t.context(res, nil)
+	defer t.release(x)
+	x.packet, x.learn, x.packetOut = pkt, true, true
+	x.key.Init(key, po.InPort)
+	x.key.SetMetadata(&po.Match)
+	x.key.SetInPort(po.InPort)
+	x.origin = origin{b, po.InPort, po}
+	x.enter(b)
+	x.do(po.Actions)
+	x.runActionSet()
+	x.finish()
+	return nil
 }

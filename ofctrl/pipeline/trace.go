@@ -68,6 +68,8 @@ func (x *xlate) text(k EventKind, format string, args []any) {
 // its in_port, and its registers and metadata count. Nothing of the result may be installed. start and end are the flow as
 // it goes in and comes out.
 func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Result, l Listener) (start, end flow.Key) {
+	var effects []datapath.Credit
+	defer func() { happen(effects, tcpFlags(req)) }()
 	t.o.Mu.RLock()
 	defer t.o.Mu.RUnlock()
 	x := t.context(res, l)
@@ -89,6 +91,7 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	x.runActionSet()
 	x.key.Peek(&end)
 	x.finish()
+	effects = x.effects
 	return start, end
 }
 

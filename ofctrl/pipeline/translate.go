@@ -66,12 +66,18 @@ func (t *Translator) Translate(req *datapath.Request, res *datapath.Result) { t.
 
 // Trace is Translate with a listener, which may be nil.
 func (t *Translator) Trace(req *datapath.Request, res *datapath.Result, l Listener) {
+	happen(t.trace(req, res, l), tcpFlags(req))
+}
+
+// trace is Trace up to the effects that cannot be had under the read lock.
+func (t *Translator) trace(req *datapath.Request, res *datapath.Result, l Listener) []datapath.Credit {
 	t.o.Mu.RLock()
 	defer t.o.Mu.RUnlock()
 	x := t.context(res, l)
 	defer t.release(x)
 	x.packet, x.learn = req.Packet, req.Learn
 	x.translate(req.Key)
+	return x.effects
 }
 
 func (t *Translator) context(res *datapath.Result, l Listener) *xlate {

@@ -57,6 +57,8 @@ type xlate struct {
 	inActionSet bool
 
 	vlans []VLAN // memory for Context.VLANs
+	// effects are what actions do to the tables, after the translation.
+	effects []datapath.Credit
 }
 
 // origin is where a translation starts that is not one of a frozen state: at a port, or with the

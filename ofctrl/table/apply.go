@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
@@ -19,9 +20,11 @@ func (t *Tables) Apply(fm *openflow.FlowMod) ([]Removed, error) {
 	}
 	switch fm.Command {
 	case openflow.FlowAdd:
-		return nil, t.add(fm)
+		err := t.add(fm)
+		return t.forgetLearned(), err
 	case openflow.FlowModify, openflow.FlowModifyStrict:
-		return nil, t.modify(fm)
+		err := t.modify(fm)
+		return t.forgetLearned(), err
 	}
 	rules, err := t.writable(fm)
 	if err != nil {
@@ -87,12 +90,13 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 			t.resetCounts(old)
 		}
 		old.Created = now
-		cookie := old.Cookie
+		cookie, before := old.Cookie, old.Actions
 		t.set(old, fm, now)
 		if fm.NewCookie == openflow.KeepCookie {
 			old.Cookie = cookie
 		}
 		c.touch()
+		t.note(openflow.UpdateAdded, 0, old, true, before)
 		return nil
 	}
 	if fm.Flags&openflow.FlagCheckOverlap != 0 && c.overlaps(&m, int(fm.Priority)) {
@@ -105,6 +109,7 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 	r.used.Store(now.UnixNano())
 	t.insert(r, &m)
 	t.set(r, fm, now)
+	t.note(openflow.UpdateAdded, 0, r, false, nil)
 	return nil
 }
 
@@ -147,6 +152,7 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 	now := t.clock.Now()
 	for _, r := range rules {
 		t.changingRule(r)
+		cookie, before := r.Cookie, r.Actions
 		t.setActions(r, fm.Actions)
 		if fm.NewCookie != openflow.KeepCookie && !fm.KeepCookies {
 			r.Cookie = fm.NewCookie
@@ -156,6 +162,9 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 		}
 		r.Modified = now
 		t.table[r.Table].touch()
+		if t.log.wanted && (r.Cookie != cookie || !reflect.DeepEqual(r.Actions, before)) {
+			t.note(openflow.UpdateModified, 0, r, false, before)
+		}
 	}
 	return nil
 }
@@ -225,7 +234,8 @@ func (t *Tables) removeAll(rules []*Rule, why openflow.FlowRemovedReason) []Remo
 	out := make([]Removed, len(rules))
 	for i, r := range rules {
 		t.remove(r)
+		t.note(openflow.UpdateRemoved, why, r, false, nil)
 		out[i] = Removed{r, why}
 	}
-	return out
+	return append(out, t.forgetLearned()...)
 }

@@ -281,15 +281,16 @@ func TestExpire(t *testing.T) {
 	check(4 * time.Second)
 	rule(1).Credit(1, 1, clk.Now(), 0)
 	rule(3).Credit(1, 1, clk.Now(), 0)
-	check(8*time.Second, "3 by 1") // its hard timeout before its idle one
+	check(8 * time.Second)
+	check(8*time.Second+1, "3 by 1") // its hard timeout before its idle one
 	check(13 * time.Second)
-	check(14*time.Second, "1 by 0")
+	check(14*time.Second+1, "1 by 0")
 	// A modification starts the hard timeout again.
 	if _, err := tables.Apply(mod(modify, openflow.FlowMod{Match: port(2, false), NewCookie: openflow.KeepCookie})); err != nil {
 		t.Fatal(err)
 	}
-	check(33 * time.Second)
-	check(34*time.Second, "2 by 1")
+	check(34*time.Second + 1) // as long after the modification as the timeout
+	check(34*time.Second+2, "2 by 1")
 	check(1e6 * time.Second)
 	if tables.Len(0) != 1 || tables.Expirable() != 0 {
 		t.Errorf("%d rules left, %d of them expirable", tables.Len(0), tables.Expirable())

@@ -251,6 +251,7 @@ func (t *Tables) CheckGroups(actions []openflow.Action) (err error) {
 // uses keeps the rules that name a group or a meter: r does so, or does no more.
 func (t *Tables) uses(r *Rule, does bool) {
 	t.usesMeters(r, does)
+	t.learners.learns(r, does)
 	eachGroup(r.Actions, func(id uint32) {
 		users := t.groups.users[id]
 		if !does {

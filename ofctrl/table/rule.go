@@ -20,10 +20,12 @@ type Rule struct {
 	Actions    []openflow.Action
 	Created    time.Time
 	Modified   time.Time // starts the hard timeout
+	Marks      *Marks    // nil: no monitor was there
 
 	// Credited without the lock.
 	packets, bytes atomic.Uint64
 	used           atomic.Int64 // Unix nanoseconds
+	refreshed      atomic.Int64 // when a learn action last made it again, likewise
 
 	sub        *subtable
 	word       []uint64 // the match's value in the words of sub

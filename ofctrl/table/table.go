@@ -44,7 +44,9 @@ type Tables struct {
 	expirable map[*Rule]struct{}
 	groups    groups
 	meters    meters
+	learners  learners
 	tx        *transaction // nil outside of Atomically
+	log       changeLog
 }
 
 // New makes empty tables; but for the internal rules, see addInternalRules.
@@ -184,14 +186,17 @@ func (t *Tables) AddInternal(id uint8, priority int, match *flow.Match, actions 
 	c := &t.table[id]
 	if r := c.find(match, priority); r != nil {
 		t.changingRule(r)
+		before := r.Actions
 		t.setActions(r, actions)
 		r.Modified = now
 		c.touch()
+		t.note(openflow.UpdateModified, 0, r, true, before)
 		return r
 	}
 	r := &Rule{Table: id, Priority: priority, Actions: actions, Created: now, Modified: now}
 	r.used.Store(now.UnixNano())
 	t.insert(r, match)
+	t.note(openflow.UpdateAdded, 0, r, false, nil)
 	return r
 }
 
@@ -202,6 +207,7 @@ func (t *Tables) RemoveInternal(id uint8, priority int, match *flow.Match) bool 
 		return false
 	}
 	t.remove(r)
+	t.note(openflow.UpdateRemoved, openflow.RemovedDelete, r, false, nil)
 	return true
 }
 

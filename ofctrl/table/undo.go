@@ -20,11 +20,14 @@ type snapshot struct {
 // so nobody sees anything between.
 func (t *Tables) Atomically(f func() error) error {
 	t.tx = &transaction{before: make(map[*classifier]snapshot)}
+	changes := len(t.log.list)
 	err := f()
 	tx := t.tx
 	t.tx = nil
 	if err != nil {
 		tx.rollback()
+		t.log.list = t.log.list[:changes]
+		t.learners.dead = nil
 	}
 	return err
 }

@@ -1,0 +1,6 @@
+package main
+
+// tsc reads the time stamp counter.
+func tsc() uint64
+
+const hasTSC = true
