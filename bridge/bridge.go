@@ -34,17 +34,18 @@ type Bridge struct {
 	told       map[openflow.PortNo]openflow.Port // ports as controllers know them
 
 	// Shared with translations and controllers' connections.
-	macs    *mac.Table[bundleID]
-	tables  *table.Tables
-	sw      *ofctrl.Switch
-	ctx     context.Context // of the switch: ends before stop waits, so that calls into the main loop return
-	stop    func()
-	dpid    atomic.Uint64
-	view    atomic.Pointer[view] // written under Agent.mu
-	version version
-	frag    atomic.Uint32
-	configs portConfigs
-	descs   portDescs
+	macs       *mac.Table[bundleID]
+	flowTables map[int]table.Config // what has been configured, by table
+	tables     *table.Tables
+	sw         *ofctrl.Switch
+	ctx        context.Context // of the switch: ends before stop waits, so that calls into the main loop return
+	stop       func()
+	dpid       atomic.Uint64
+	view       atomic.Pointer[view] // written under Agent.mu
+	version    version
+	frag       atomic.Uint32
+	configs    portConfigs
+	descs      portDescs
 }
 
 // Name implements pipeline.Bridge.

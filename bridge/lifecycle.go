@@ -104,6 +104,7 @@ func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
 	b.sw.SetProtocols(protocols(b.row.Protocols))
 	b.sw.SetFailMode(b.failMode() == "secure")
 	b.sw.SetDescription(b.row.OtherConfig["dp-desc"], b.row.OtherConfig["dp-sn"])
+	b.configureTables()
 	keep := map[openflow.PortNo]bool{}
 	for _, i := range b.ifaces {
 		keep[i.ofport] = true

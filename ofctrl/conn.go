@@ -43,6 +43,7 @@ type conn struct {
 	// The reader's own.
 	state   openflow.State // of decoding
 	request []byte         // that is being handled
+	partial *partial       // of a multipart request; nil: none
 
 	snooping atomic.Bool // snoops are there
 	nxm      atomic.Bool // NXT_SET_FLOW_FORMAT: set by the reader, read by the writer

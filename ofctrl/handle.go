@@ -67,6 +67,11 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 			return err
 		}
 		return c.meterMod(xid, m)
+	case *openflow.TableMod:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.tableMod(m)
 	case *openflow.PacketOut:
 		if err := c.mayWrite(); err != nil {
 			return err

@@ -134,6 +134,9 @@ func (s *Switch) recordChanges() {
 // learn of changes in their order; nothing here waits.
 func (s *Switch) announce(gone []table.Removed, by *conn) {
 	s.FlowsRemoved(gone)
+	for _, e := range s.o.Tables.VacancyEvents() {
+		s.notify(openflow.AsyncTableStatus, uint32(e.Reason), nil, &e)
+	}
 	changes := s.o.Tables.TakeChanges()
 	if len(changes) == 0 {
 		return

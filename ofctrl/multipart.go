@@ -11,12 +11,12 @@ import (
 
 // multipart answers a request for statistics.
 func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartRequest) error {
-	if m.More {
-		// Only table features would need more than one part.
-		return fmt.Errorf("multipart request in parts: %w", openflow.MultipartBufferOverflow)
+	body, err := c.assemble(xid, m)
+	if body == nil || err != nil {
+		return err
 	}
 	s := c.sw
-	switch req := m.Body.(type) {
+	switch req := body.(type) {
 	case *openflow.DescRequest:
 		s.mu.Lock()
 		desc := s.desc
@@ -63,10 +63,14 @@ func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartR
 		return c.meterFeatures(ctx, xid)
 	case *openflow.QueueRequest:
 		return c.queues(ctx, xid, req)
+	case *openflow.TableDescRequest:
+		return c.tableDesc(ctx, xid)
+	case *openflow.TableFeaturesRequest:
+		return c.tableFeatures(ctx, xid, req)
 	case *openflow.FlowMonitorRequest:
 		return c.flowMonitor(ctx, xid, req)
 	}
-	return c.none(ctx, xid, m.Body)
+	return c.none(ctx, xid, body)
 }
 
 // part sends a reply of one part.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
-	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // What a switch without queues and tunnel options answers to those who ask for
@@ -15,8 +14,6 @@ import (
 const (
 	maxOptionSpace  = 256 // bytes
 	maxOptionFields = 64
-
-	evictionFlags = 0x7 // other, importance, lifetime
 )
 
 // actionTypes are the OpenFlow 1.1+ actions of the switch, a bitmap of 1<<type: output,
@@ -34,16 +31,6 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 			return fmt.Errorf("queues of port %d: %w", m.Port, openflow.QueueBadPort)
 		}
 		return c.part(ctx, xid, &openflow.QueueDescReply{})
-	case *openflow.TableDescRequest:
-		tables := make([]openflow.TableMod, table.Visible)
-		for i := range tables {
-			tables[i] = openflow.TableMod{Table: uint8(i), HasEviction: true, EvictionFlags: evictionFlags}
-		}
-		return parts(ctx, c, xid, tables, func(t []openflow.TableMod) openflow.MultipartBody {
-			return &openflow.TableDescReply{Tables: t}
-		})
-	case *openflow.TableFeaturesRequest:
-		return c.tableFeatures(ctx, xid, m)
 	case *openflow.RawMultipart:
 		switch {
 		case m.Type == mpVendor && m.Vendor == nxVendor:
@@ -57,9 +44,8 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 
 // Multipart types whose bodies are bytes here.
 const (
-	mpTableFeatures = 12
-	mpVendor        = 0xffff
-	nxVendor        = 0x00002320
+	mpVendor = 0xffff
+	nxVendor = 0x00002320
 )
 
 // queueConfig lists the queues of a port: there are none.

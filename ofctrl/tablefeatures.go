@@ -3,7 +3,6 @@ package ofctrl
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
@@ -25,70 +24,56 @@ const (
 // Instructions, a bitmap of 1<<type: goto_table, write_metadata, write, apply and clear actions.
 const instructions = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
 
-// tableFeatures answers a request for table features. A request that would change them is
-// refused: tables are what they are.
+// tableFeatures tells of the features of all tables, or changes them.
 func (c *conn) tableFeatures(ctx context.Context, xid uint32, m *openflow.TableFeaturesRequest) error {
 	if len(m.Tables) > 0 {
-		return fmt.Errorf("table features cannot be changed: %w", openflow.BadPermission)
-	}
-	match, wild, set := oxmProperties(c.version)
-	tables := make([][]byte, table.Visible)
-	for i := range tables {
-		tables[i] = oneTable(i, match, wild, set)
-	}
-	return parts(ctx, c, xid, tables, func(t [][]byte) openflow.MultipartBody {
-		var b []byte
-		for _, t := range t {
-			b = append(b, t...)
+		if err := c.mayWrite(); err != nil {
+			return err
 		}
-		return &openflow.RawMultipart{Type: mpTableFeatures, Body: b}
+		if err := c.changeTableFeatures(m.Tables); err != nil {
+			return err
+		}
+	}
+	s := c.sw
+	tables := make([]openflow.TableFeatures, table.Visible)
+	s.o.Mu.RLock()
+	for i := range tables {
+		id := uint8(i)
+		tables[i] = openflow.TableFeatures{
+			Table: id, Name: s.o.Tables.Name(id), MetadataMatch: ^uint64(0), MetadataWrite: ^uint64(0),
+			MaxEntries: uint32(s.o.Tables.Limit(id)), Properties: c.tableProperties(id),
+		}
+	}
+	s.o.Mu.RUnlock()
+	return parts(ctx, c, xid, tables, func(t []openflow.TableFeatures) openflow.MultipartBody {
+		return &openflow.TableFeaturesReply{Tables: t}
 	})
 }
 
-// oneTable is an ofp_table_features with its properties.
-func oneTable(id int, match, wild, set []byte) []byte {
-	b := make([]byte, 64)
-	b[2] = byte(id)
-	// No name: names come from the database.
-	binary.BigEndian.PutUint64(b[40:], ^uint64(0)) // metadata that can be matched, and written
-	binary.BigEndian.PutUint64(b[48:], ^uint64(0))
-	binary.BigEndian.PutUint32(b[60:], table.MaxEntries)
-
+// tableProperties are the properties of a table's features. All tables can do the same, but for where they go on to.
+func (c *conn) tableProperties(id uint8) []openflow.TableProperty {
 	last := id == table.Visible-1
-	var inst []byte
+	var inst, next, actions []byte
 	for i := range 8 {
 		if instructions>>i&1 != 0 && (i != 1 || !last) {
 			inst = append(inst, 0, byte(i), 0, 4)
 		}
 	}
-	b = property(b, tfInstructions, inst)
-	var next []byte
-	for t := id + 1; t < table.Visible; t++ {
+	for t := int(id) + 1; t < table.Visible; t++ {
 		next = append(next, byte(t))
 	}
-	b = property(b, tfNextTables, next)
-	var actions []byte
 	for i := range 32 {
 		if actionTypes>>i&1 != 0 {
 			actions = append(actions, 0, byte(i), 0, 4)
 		}
 	}
-	b = property(b, tfWriteActions, actions)
-	b = property(b, tfApplyActions, actions)
-	b = property(b, tfMatch, match)
-	b = property(b, tfWildcards, wild)
-	b = property(b, tfWriteSetField, set)
-	b = property(b, tfApplySetField, set)
-	binary.BigEndian.PutUint16(b, uint16(len(b)))
-	return b
-}
-
-// property appends a property, padded to 8 bytes.
-func property(b []byte, kind uint16, value []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, kind)
-	b = binary.BigEndian.AppendUint16(b, uint16(4+len(value)))
-	b = append(b, value...)
-	return append(b, make([]byte, -(4+len(value))&7)...)
+	match, wild, set := oxmProperties(c.version)
+	return []openflow.TableProperty{
+		{Type: tfInstructions, Value: inst}, {Type: tfNextTables, Value: next},
+		{Type: tfWriteActions, Value: actions}, {Type: tfApplyActions, Value: actions},
+		{Type: tfMatch, Value: match}, {Type: tfWildcards, Value: wild},
+		{Type: tfWriteSetField, Value: set}, {Type: tfApplySetField, Value: set},
+	}
 }
 
 // oxmProperties list the OXM headers of the fields that can be matched (with the mask bit where a
@@ -104,7 +89,10 @@ func oxmProperties(v openflow.Version) (match, wild, set []byte) {
 			}
 		}
 		if id == nil {
-			continue
+			if len(f.OXM) == 0 {
+				continue
+			}
+			id = &f.OXM[0] // that of a later version, as OVS
 		}
 		match = oxmHeader(match, id, f.Maskable)
 		wild = oxmHeader(wild, id, false)

@@ -338,6 +338,7 @@ type FlowStats struct {
 type TableStats struct {
 	Table           uint8
 	Name            string
+	Config          uint32 // 1.1 and 1.2: OFPTC_TABLE_MISS_*
 	Max             uint32
 	Active          uint32
 	Lookup, Matched uint64

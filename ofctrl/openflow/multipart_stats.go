@@ -178,7 +178,7 @@ func (q *QueueStats) put(e *encoder) {
 // Constant parts of table statistics: what OVS says of its tables.
 const (
 	tableWildcards10 = wc10All
-	tableWildcards11 = wc11All
+	tableWildcards11 = 0xffff &^ (1 << 10) // all but the type of the match
 )
 
 // tableStatsLen is the length of one table's statistics, countersAt where its last four members are.
@@ -203,7 +203,7 @@ func decodeTableReply(d *decoder) (MultipartBody, error) {
 		case V10:
 			t.Name, t.Max = cstring(b[4:36]), be32(b[40:])
 		case V11, V12:
-			t.Name, t.Max = cstring(b[8:40]), be32(b[at-4:])
+			t.Name, t.Config, t.Max = cstring(b[8:40]), be32(b[at-8:]), be32(b[at-4:])
 		}
 		m.Tables = append(m.Tables, t)
 	}
@@ -211,6 +211,10 @@ func decodeTableReply(d *decoder) (MultipartBody, error) {
 }
 
 func (t *TableStats) put(e *encoder) {
+	inst := uint32(tableInstructions11)
+	if t.Table == lastTable {
+		inst &^= 1 << instGotoTable
+	}
 	e.u8(t.Table, 0, 0, 0)
 	switch e.v {
 	case V10:
@@ -219,23 +223,27 @@ func (t *TableStats) put(e *encoder) {
 	case V11:
 		e.u32(0)
 		e.text(t.Name, 32)
-		e.u32(tableWildcards11, tableWildcards11, tableInstructions11, tableActions11, tableActions11, 0, t.Max)
+		e.u32(tableWildcards11, tableWildcards11, inst, tableActions11, tableActions11, t.Config, t.Max)
 	case V12:
 		e.u32(0)
 		e.text(t.Name, 32)
 		e.u64(tableFields12, tableFields12)
 		e.u32(tableActions12, tableActions12)
-		e.u64(tableFields12, tableFields12, ^uint64(0), ^uint64(0))
-		e.u32(tableInstructions11, 0, t.Max)
+		e.u64(tableSet12, tableSet12, ^uint64(0), ^uint64(0))
+		e.u32(inst, t.Config, t.Max)
 	}
 	e.u32(t.Active)
 	e.u64(t.Lookup, t.Matched)
 }
 
+// lastTable is the last table that flows can be in: there is none to go to.
+const lastTable = 253
+
 // What every table can do, for 1.1 and 1.2: bits of instruction, action and field numbers.
 const (
 	tableInstructions11 = 1<<instGotoTable | 1<<instWriteMetadata | 1<<instWriteActions | 1<<instApplyActions | 1<<instClearActions
-	tableActions11      = 0x01fff9ff &^ (1<<11 | 1<<12)
+	tableActions11      = 0x01ffffff &^ (1<<11 | 1<<12) // all but copy TTL
 	tableActions12      = 1<<0 | 1<<15 | 1<<16 | 1<<17 | 1<<18 | 1<<19 | 1<<20 | 1<<21 | 1<<22 | 1<<23 | 1<<24 | 1<<25
-	tableFields12       = 1<<36 - 1&^(1<<1) // all but in_phy_port
+	tableFields12       = 1<<36 - 1&^(1<<1)               // all but in_phy_port
+	tableSet12          = tableFields12 &^ (1<<5 | 1<<10) // nor eth_type and nw_proto
 )

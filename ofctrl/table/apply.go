@@ -20,11 +20,11 @@ func (t *Tables) Apply(fm *openflow.FlowMod) ([]Removed, error) {
 	}
 	switch fm.Command {
 	case openflow.FlowAdd:
-		err := t.add(fm)
-		return t.forgetLearned(), err
+		gone, err := t.add(fm)
+		return append(gone, t.forgetLearned()...), err
 	case openflow.FlowModify, openflow.FlowModifyStrict:
-		err := t.modify(fm)
-		return t.forgetLearned(), err
+		gone, err := t.modify(fm)
+		return append(gone, t.forgetLearned()...), err
 	}
 	rules, err := t.writable(fm)
 	if err != nil {
@@ -63,15 +63,16 @@ func switchOwn(m *flow.Match) bool {
 	return m.Key.Get(flow.RecircID)&m.Mask.Get(flow.RecircID) != 0 || !m.Mask.IsZero(flow.DPHash)
 }
 
-func (t *Tables) add(fm *openflow.FlowMod) error {
+// add returns the rule that was evicted to make room, if there was one.
+func (t *Tables) add(fm *openflow.FlowMod) (gone []Removed, err error) {
 	if err := checkAdd(fm); err != nil {
-		return err
+		return nil, err
 	}
 	if err := t.CheckGroups(fm.Actions); err != nil {
-		return fmt.Errorf("flow mod: %w", err)
+		return nil, fmt.Errorf("flow mod: %w", err)
 	}
 	if err := t.CheckMeters(fm.Actions); err != nil {
-		return fmt.Errorf("flow mod: %w", err)
+		return nil, fmt.Errorf("flow mod: %w", err)
 	}
 	id := fm.Table
 	if id == openflow.TableAll {
@@ -97,20 +98,24 @@ func (t *Tables) add(fm *openflow.FlowMod) error {
 		}
 		c.touch()
 		t.note(openflow.UpdateAdded, 0, old, true, before)
-		return nil
+		return nil, nil
 	}
 	if fm.Flags&openflow.FlagCheckOverlap != 0 && c.overlaps(&m, int(fm.Priority)) {
-		return fmt.Errorf("flow mod: %w", openflow.FlowModOverlap)
+		return nil, fmt.Errorf("flow mod: %w", openflow.FlowModOverlap)
 	}
 	if c.rules >= c.limit {
-		return fmt.Errorf("flow mod: table %d has %d flows: %w", id, c.rules, openflow.FlowModTableFull)
+		victim := c.eviction.choose()
+		if victim == nil {
+			return nil, fmt.Errorf("flow mod: table %d has %d flows: %w", id, c.rules, openflow.FlowModTableFull)
+		}
+		gone = append(gone, t.evict(victim))
 	}
 	r := &Rule{Table: id, Priority: int(fm.Priority), Created: now}
 	r.used.Store(now.UnixNano())
 	t.insert(r, &m)
 	t.set(r, fm, now)
 	t.note(openflow.UpdateAdded, 0, r, false, nil)
-	return nil
+	return gone, nil
 }
 
 // set gives a rule what an addition brings.
@@ -123,31 +128,42 @@ func (t *Tables) set(r *Rule, fm *openflow.FlowMod, now time.Time) {
 	t.noteTimeouts(r)
 }
 
-// noteTimeouts keeps the set of rules that have a timeout.
+// noteTimeouts keeps the rules that have a timeout, and those that may be evicted.
 func (t *Tables) noteTimeouts(r *Rule) {
 	if r.Idle != 0 || r.Hard != 0 {
 		t.expirable[r] = struct{}{}
 	} else {
 		delete(t.expirable, r)
 	}
+	if e := t.table[r.Table].eviction; e != nil {
+		e.put(r)
+	}
 }
 
-func (t *Tables) modify(fm *openflow.FlowMod) error {
+// forgetTimeouts is for rules that go.
+func (t *Tables) forgetTimeouts(r *Rule) {
+	delete(t.expirable, r)
+	if e := t.table[r.Table].eviction; e != nil {
+		e.drop(r)
+	}
+}
+
+func (t *Tables) modify(fm *openflow.FlowMod) ([]Removed, error) {
 	rules, err := t.writable(fm)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(rules) == 0 {
 		if fm.NewCookie == openflow.KeepCookie || fm.CookieMask != 0 {
-			return nil
+			return nil, nil
 		}
 		return t.add(fm)
 	}
 	if err := t.CheckGroups(fm.Actions); err != nil {
-		return fmt.Errorf("flow mod: %w", err)
+		return nil, fmt.Errorf("flow mod: %w", err)
 	}
 	if err := t.CheckMeters(fm.Actions); err != nil {
-		return fmt.Errorf("flow mod: %w", err)
+		return nil, fmt.Errorf("flow mod: %w", err)
 	}
 	now := t.clock.Now()
 	for _, r := range rules {
@@ -166,7 +182,7 @@ func (t *Tables) modify(fm *openflow.FlowMod) error {
 			t.note(openflow.UpdateModified, 0, r, false, before)
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // writable collects the rules that a modification or deletion selects. Internal rules are not
@@ -208,7 +224,7 @@ func (t *Tables) insert(r *Rule, m *flow.Match) {
 	t.onUndo(func() {
 		c.remove(r)
 		t.uses(r, false)
-		delete(t.expirable, r)
+		t.forgetTimeouts(r)
 	})
 }
 
@@ -219,7 +235,7 @@ func (t *Tables) remove(r *Rule) {
 	c.remove(r)
 	c.touch()
 	t.uses(r, false)
-	delete(t.expirable, r)
+	t.forgetTimeouts(r)
 	t.onUndo(func() {
 		c.restore(r, prev)
 		t.uses(r, true)

@@ -15,8 +15,12 @@ type classifier struct {
 	rules   int
 	subs    []*subtable // descending max, then age
 	byMask  map[uint64][]*subtable
-	tries   [len(prefixFields)]trie
+	prefix  []prefixField
+	tries   [maxPrefixes]trie // of prefix
 	counter counter
+
+	settings settings
+	eviction *eviction // nil: off
 }
 
 // touch says that lookups may end differently from now on.

@@ -3,20 +3,61 @@ package table
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 )
 
-// prefixFields are the parts of a key whose prefixes are kept in tries: the addresses.
-var prefixFields = [...]struct{ off, size int }{
-	field(flow.IPv4Dst, 4),
-	field(flow.IPv4Src, 4),
-	field(flow.IPv6Dst, 16),
-	field(flow.IPv6Src, 16),
+// maxPrefixes is how many fields of a table can have their prefixes kept in tries.
+const maxPrefixes = 4
+
+// prefixField is a part of a key whose prefixes are kept in a trie.
+type prefixField struct {
+	id        flow.FieldID
+	off, size int // bytes
 }
 
-func field(id flow.FieldID, size int) struct{ off, size int } {
-	return struct{ off, size int }{flow.Fields[id].Off, size}
+// defaultPrefixes are those of tables that are not configured: OVS's.
+var defaultPrefixes = []prefixField{field(flow.IPv4Dst), field(flow.IPv4Src), field(flow.IPv6Dst), field(flow.IPv6Src)}
+
+func field(id flow.FieldID) prefixField {
+	f := &flow.Fields[id]
+	return prefixField{id, f.Off, f.Size}
+}
+
+// Prefixed reports whether a field can have its prefixes kept: addresses, and the id of a tunnel.
+func Prefixed(id flow.FieldID) bool {
+	switch id {
+	case flow.IPv4Src, flow.IPv4Dst, flow.IPv6Src, flow.IPv6Dst, flow.TunID, flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst:
+		return true
+	}
+	return false
+}
+
+// setPrefixes chooses the fields whose prefixes are kept; nil: the default. What a lookup finds does not depend on
+// it, but how much of an address it has to read does.
+func (c *classifier) setPrefixes(ids []flow.FieldID) {
+	fields := defaultPrefixes
+	if ids != nil {
+		fields = nil
+		for _, id := range ids {
+			if Prefixed(id) && len(fields) < maxPrefixes {
+				fields = append(fields, field(id))
+			}
+		}
+	}
+	if slices.Equal(fields, c.prefix) {
+		return
+	}
+	c.prefix = fields
+	c.tries = [maxPrefixes]trie{}
+	for _, s := range c.subs {
+		s.prefix = c.prefixesOf(&s.mask)
+		for r := s.first; r != nil; r = r.succ {
+			s.countPrefixes(c, r, 1)
+		}
+	}
+	c.touch()
 }
 
 // bitString is up to 128 bits, left-aligned.
@@ -40,12 +81,14 @@ func (b bitString) first(n int) bitString {
 	return bitString{b[0], b[1] &^ (^uint64(0) >> (n - 64))}
 }
 
-// prefixBits reads prefix field f of a key.
-func prefixBits(k *flow.Key, f int) bitString {
-	p := prefixFields[f]
+// bits reads the field of a key.
+func (p prefixField) bits(k *flow.Key) bitString {
 	b := k.Bytes()[p.off : p.off+p.size]
-	if p.size == 4 {
+	switch p.size {
+	case 4:
 		return bitString{uint64(binary.BigEndian.Uint32(b)) << 32, 0}
+	case 8:
+		return bitString{binary.BigEndian.Uint64(b), 0}
 	}
 	return bitString{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
 }
@@ -54,14 +97,14 @@ func prefixBits(k *flow.Key, f int) bitString {
 type prefixOf struct{ field, len, stage int }
 
 // prefixesOf lists the fields in which a mask is a prefix, by stage.
-func prefixesOf(mask *flow.Mask) []prefixOf {
+func (c *classifier) prefixesOf(mask *flow.Mask) []prefixOf {
 	var list []prefixOf
 	for st := range numStages {
-		for f, p := range prefixFields {
+		for f, p := range c.prefix {
 			if stageOf[p.off/8] != st {
 				continue
 			}
-			b := prefixBits(mask, f)
+			b := p.bits(mask)
 			n := (&bitString{^b[0], ^b[1]}).leadingZeros()
 			if n > 0 && b == b.first(n) {
 				list = append(list, prefixOf{f, n, st})
@@ -75,19 +118,30 @@ func (b *bitString) leadingZeros() int { return b.common(&bitString{}, 128) }
 
 // addPrefixes counts a rule's prefixes in the table's tries.
 func (s *subtable) addPrefixes(c *classifier, r *Rule, d int) {
-	if len(s.prefix) == 0 && s.ports == nil {
+	if s.ports != nil {
+		k := s.key(r)
+		s.ports.trie.add(bitString{portsOf(&k)}, 32, d)
+	}
+	s.countPrefixes(c, r, d)
+}
+
+// countPrefixes is addPrefixes for the fields that can be chosen.
+func (s *subtable) countPrefixes(c *classifier, r *Rule, d int) {
+	if len(s.prefix) == 0 {
 		return
 	}
-	var k flow.Key
+	k := s.key(r)
+	for _, p := range s.prefix {
+		c.tries[p.field].add(c.prefix[p.field].bits(&k), p.len, d)
+	}
+}
+
+// key is a rule's values as a key.
+func (s *subtable) key(r *Rule) (k flow.Key) {
 	for i, e := range s.entry {
 		k[e.word] = r.word[i]
 	}
-	if s.ports != nil {
-		s.ports.trie.add(bitString{portsOf(&k)}, 32, d)
-	}
-	for _, p := range s.prefix {
-		c.tries[p.field].add(prefixBits(&k, p.field), p.len, d)
-	}
+	return k
 }
 
 // ports are the transport ports of the rules of one subtable, so that a packet to a port without
@@ -125,15 +179,15 @@ func (p *ports) has(k *flow.Key, wc *flow.Mask) bool {
 
 // prefixes are the results of searches in a table's tries for one packet, made on demand.
 type prefixes struct {
-	done  [len(prefixFields)]bool
-	found [len(prefixFields)]prefixSet
+	done  [maxPrefixes]bool
+	found [maxPrefixes]prefixSet
 }
 
 // has reports whether any rule of the table has the first n bits of the packet's field as its
 // prefix of length n.
 func (s *prefixes) has(c *classifier, k *flow.Key, f, n int) bool {
 	if !s.done[f] {
-		b := prefixBits(k, f)
+		b := c.prefix[f].bits(k)
 		c.tries[f].search(&b, &s.found[f])
 		s.done[f] = true
 	}
@@ -141,9 +195,9 @@ func (s *prefixes) has(c *classifier, k *flow.Key, f, n int) bool {
 }
 
 // read adds to wc the bits that told that a prefix of length n is not there.
-func (s *prefixes) read(wc *flow.Mask, f, n int) {
+func (s *prefixes) read(c *classifier, wc *flow.Mask, f, n int) {
 	n = min(n, s.found[f].checked)
-	p := prefixFields[f]
+	p := c.prefix[f]
 	b := wc.Bytes()[p.off : p.off+p.size]
 	for i := 0; n > 0; i, n = i+1, n-8 {
 		b[i] |= ^(byte(0xff) >> min(n, 8))

@@ -27,6 +27,7 @@ type Rule struct {
 	used           atomic.Int64 // Unix nanoseconds
 	refreshed      atomic.Int64 // when a learn action last made it again, likewise
 
+	candidate  *candidate // of eviction; nil: none
 	sub        *subtable
 	word       []uint64 // the match's value in the words of sub
 	next       *Rule    // same hash in sub, descending priority

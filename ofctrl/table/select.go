@@ -128,8 +128,8 @@ func (t *Tables) TableStats() []openflow.TableStats {
 		matched := c.counter.matched.Load()
 		active := c.rules - c.hidden()
 		out[i] = openflow.TableStats{
-			Table: uint8(i), Max: uint32(c.limit), Active: uint32(active),
-			Lookup: matched + c.counter.missed.Load(), Matched: matched,
+			Table: uint8(i), Name: t.Name(uint8(i)), Max: uint32(c.limit), Active: uint32(active),
+			Config: c.settings.miss.config(), Lookup: matched + c.counter.missed.Load(), Matched: matched,
 		}
 	}
 	return out

@@ -57,7 +57,7 @@ func newSubtable(c *classifier, mask *flow.Mask) *subtable {
 		}
 		from = s.stage[st]
 	}
-	s.prefix = prefixesOf(mask)
+	s.prefix = c.prefixesOf(mask)
 	s.ports = newPorts(mask)
 	return s
 }
@@ -74,7 +74,7 @@ func (s *subtable) lookup(c *classifier, key *flow.Key, wc *flow.Mask, seen *pre
 		// A prefix that no rule of the table has ends the search before the stage is read.
 		for ; pfx < len(s.prefix) && s.prefix[pfx].stage == st; pfx++ {
 			if p := &s.prefix[pfx]; !seen.has(c, key, p.field, p.len) {
-				seen.read(wc, p.field, p.len)
+				seen.read(c, wc, p.field, p.len)
 				return nil
 			}
 		}

@@ -47,11 +47,12 @@ type Tables struct {
 	learners  learners
 	tx        *transaction // nil outside of Atomically
 	log       changeLog
+	vacancies map[uint8]struct{} // tables with vacancy events
 }
 
 // New makes empty tables; but for the internal rules, see addInternalRules.
 func New(o Options) *Tables {
-	t := &Tables{clock: o.Clock, seed: rand.Uint64(), expirable: make(map[*Rule]struct{})}
+	t := &Tables{clock: o.Clock, seed: rand.Uint64(), expirable: make(map[*Rule]struct{}), vacancies: make(map[uint8]struct{})}
 	t.groups = groups{byID: make(map[uint32]*Group), users: make(map[uint32]map[*Rule]struct{})}
 	t.meters = meters{byID: make(map[uint32]*Meter), users: make(map[uint32]map[*Rule]struct{})}
 	if t.clock == nil {
@@ -61,6 +62,7 @@ func New(o Options) *Tables {
 		c := &t.table[i]
 		c.seed = t.seed
 		c.limit = MaxEntries
+		c.prefix = defaultPrefixes
 		c.counter.version.Store(1)
 	}
 	t.addInternalRules()
