@@ -414,8 +414,12 @@ func (f *matchText) network() {
 		}
 	}
 	for i, id := range []flow.FieldID{flow.MPLSLSE1, flow.MPLSLSE2} {
-		if !m.Mask.IsZero(id) {
-			f.add("mpls_lse%d=%s", i+1, hexBytes(m.Key.GetBytes(id, nil)))
+		switch v, mask := m.Key.Get(id), m.Mask.Get(id); mask {
+		case 0:
+		case 0xffffffff:
+			f.add("mpls_lse%d=%d", i+1, v)
+		default:
+			f.add("mpls_lse%d=0x%x/0x%x", i+1, v, mask)
 		}
 	}
 	if mask, v := m.Mask.Get(flow.IPFrag), m.Key.Get(flow.IPFrag); mask != 0 {

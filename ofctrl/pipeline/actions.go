@@ -9,12 +9,20 @@ import (
 
 // do runs a list of actions.
 func (x *xlate) do(list []openflow.Action) {
-	for _, a := range list {
+	for i, a := range list {
 		if x.done() {
 			return
 		}
 		x.event(Event{Kind: EventAction, Action: a})
-		if !x.one(a) {
+		if a, ok := a.(openflow.CheckPktLarger); ok && x.t.o.Features.CheckPktLen {
+			x.checkPktLarger(a, list[i+1:])
+			return
+		}
+		more := x.one(a)
+		if x.freezing {
+			x.keep(list[i+1:])
+		}
+		if !more {
 			return
 		}
 	}
@@ -118,15 +126,15 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Group:
 		x.group(a.ID)
 	case openflow.Bundle:
-		x.unsupported("bundle")
+		x.bundle(a)
 	case openflow.Learn:
 		x.doLearn(a)
 	case openflow.Multipath:
-		x.unsupported("multipath")
+		x.multipath(a)
 	case openflow.CT:
 		x.unsupported("ct")
 	case openflow.CheckPktLarger:
-		x.unsupported("check_pkt_larger")
+		x.slowPktLarger(a)
 	case openflow.Meter:
 		x.meter(a.ID)
 	case openflow.FinTimeout:
@@ -228,7 +236,7 @@ func (x *xlate) clone(list []openflow.Action) {
 	x.stack = append([]byte(nil), stack...)
 	x.actionSet = append([]openflow.Action(nil), set...)
 	x.do(list)
-	x.runActionSet()
+	x.end()
 	x.exit, x.stack, x.actionSet, x.hasGroup, x.inActionSet = exit, stack, set, group, inSet
 	x.key.Restore(&s)
 }

@@ -79,7 +79,7 @@ type world struct {
 	clock    *clock.Manual
 }
 
-var allFeatures = datapath.Features{Recirc: true, Trunc: true, CTClear: true, MaskedSet: true, Clone: true, MaxHashAlg: 1}
+var allFeatures = datapath.Features{Recirc: true, Trunc: true, CTClear: true, MaskedSet: true, Clone: true, CheckPktLen: true, MaxHashAlg: 1}
 
 func newWorld(rules0, rules1 []spec) *world {
 	w := &world{br0: &fakeBridge{name: "br0"}, br1: &fakeBridge{name: "br1"}, clock: clock.NewManual(time.Unix(1e9, 0))}
@@ -225,6 +225,8 @@ func actionsText(list []odp.Action) string {
 			out = append(out, fmt.Sprintf("trunc(%d)", a.MaxLen))
 		case odp.Userspace:
 			out = append(out, fmt.Sprintf("controller(reason=%d max_len=%d id=%d)", a.ControllerReason, a.MaxLen, a.ControllerID))
+		case odp.CheckPktLen:
+			out = append(out, fmt.Sprintf("check_pkt_len(%d,gt(%s),le(%s))", a.Len, actionsText(a.Greater), actionsText(a.LessEqual)))
 		default:
 			out = append(out, fmt.Sprintf("%T", a))
 		}

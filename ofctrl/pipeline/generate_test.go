@@ -218,9 +218,15 @@ func (g *generator) action(id uint8, depth int) openflow.Action {
 			openflow.SetQueue{Queue: uint32(g.n(3))}, openflow.PopQueue{}, openflow.SetTunnel{ID: g.r.Uint64N(4), Wide: true},
 			openflow.SetMPLSTC{TC: uint8(g.n(8))}, openflow.SetMPLSTTL{TTL: uint8(g.n(4))}, openflow.CTClear{},
 			openflow.DecTTL{IDs: []uint16{1, 2}}, openflow.Output{Port: openflow.PortTable}, openflow.OutputReg{Src: g.subfield()},
-		}[g.n(11)]
+			openflow.Multipath{Fields: uint16(g.n(7)), Basis: uint16(g.n(2)), Algorithm: uint16(g.n(4)), MaxLink: 3, Dst: sub("reg0[0..1]")},
+			g.bundle(uint16(g.n(2))), openflow.CheckPktLarger{Len: uint16(60 + g.n(3)), Dst: sub("reg0[1..1]")},
+		}[g.n(14)]
 	}
-	switch g.n(24) {
+	switch g.n(26) {
+	case 24:
+		return openflow.CheckPktLarger{Len: uint16(g.n(200)), Dst: flow.Subfield{Field: g.field(setFields), Bits: 1}}
+	case 25:
+		return g.bundle(0)
 	case 0, 1:
 		return openflow.Output{Port: g.port(), MaxLen: uint16(g.n(2) * 100)}
 	case 2, 3, 4, 5:
@@ -281,6 +287,19 @@ func (g *generator) action(id uint8, depth int) openflow.Action {
 	default:
 		return openflow.Controller{MaxLen: 100, ControllerID: uint16(g.n(2)), Reason: openflow.ReasonAction}
 	}
+}
+
+// bundle makes a bundle, of which one in two writes a register.
+func (g *generator) bundle(algorithm uint16) openflow.Action {
+	b := openflow.Bundle{Algorithm: algorithm, Fields: uint16(g.n(7)), Basis: uint16(g.n(2))}
+	for range g.n(4) {
+		b.Members = append(b.Members, []openflow.PortNo{1, 2, 3, 9, 77, openflow.PortInPort}[g.n(6)])
+	}
+	if g.n(2) == 0 {
+		dst := flow.WholeField(flow.Reg0)
+		b.Dst = &dst
+	}
+	return b
 }
 
 // group makes a group of any type; its buckets run groups of higher IDs, of which the last is not

@@ -74,6 +74,7 @@ func (x *xlate) bucket(b *table.Bucket) {
 	x.stack, x.actionSet, x.hasGroup = append([]byte(nil), stack...), x.actionSet[len(set):], false
 	x.exit, x.inGroup = false, true
 	x.do(list)
+	x.recirculate()
 	x.exit, x.stack, x.actionSet, x.hasGroup, x.inGroup = exit, stack, set, has, in
 	x.key.Restore(&s)
 }
@@ -86,12 +87,8 @@ func (x *xlate) live(b *table.Bucket, depth int) bool {
 	if b.WatchPort == openflow.PortAny && b.WatchGroup == openflow.GroupAny {
 		return true
 	}
-	if b.WatchPort != openflow.PortAny {
-		// Ports are versioned by the bridge, on which translation depends already.
-		p := x.bridge.PortByNo(b.WatchPort)
-		if p != nil && p.Config&openflow.ConfigPortDown == 0 && p.State&openflow.StateLinkDown == 0 {
-			return true
-		}
+	if b.WatchPort != openflow.PortAny && x.portLive(b.WatchPort) {
+		return true
 	}
 	if b.WatchGroup == openflow.GroupAny || depth >= maxLiveness {
 		return false

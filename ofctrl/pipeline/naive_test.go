@@ -197,10 +197,46 @@ func (n *naive) rule(r *spec, deepens bool) {
 }
 
 func (n *naive) run(list []openflow.Action) {
-	for _, a := range list {
-		if n.exit || n.failed || !n.one(a) {
+	for i, a := range list {
+		if n.exit || n.failed {
 			return
 		}
+		if c, ok := a.(openflow.CheckPktLarger); ok {
+			n.checkLen(c, list[i+1:])
+			return
+		}
+		if !n.one(a) {
+			return
+		}
+	}
+}
+
+// checkLen goes on with the rest of the list on a copy, which knows how long the packet is.
+func (n *naive) checkLen(a openflow.CheckPktLarger, rest []openflow.Action) {
+	larger := byte(0)
+	if len(n.pkt.Data) > int(a.Len) {
+		larger = 1
+	}
+	n.copy(func() {
+		n.writeBits(a.Dst, []byte{larger})
+		n.run(rest)
+		n.actionSet()
+	})
+	n.set = nil
+}
+
+func (n *naive) bundle(a openflow.Bundle) {
+	port := openflow.PortAny
+	for _, p := range a.Members {
+		if p == openflow.PortInPort || n.bridge().PortByNo(p) != nil {
+			port = p
+			break
+		}
+	}
+	if a.Dst == nil {
+		n.output(port, 0)
+	} else {
+		n.writeBits(*a.Dst, []byte{byte(port >> 8), byte(port)})
 	}
 }
 
@@ -277,6 +313,8 @@ func (n *naive) one(a openflow.Action) bool {
 		})
 	case openflow.Controller:
 		n.controller(a.Reason, a.ControllerID, a.MaxLen)
+	case openflow.Bundle:
+		n.bundle(a)
 	case openflow.Exit:
 		n.exit = true
 	}

@@ -142,7 +142,7 @@ func (x *xlate) patch(p *Port) {
 		x.key.EnterBridge(in.No)
 		if x.receives(in) {
 			x.tableZero()
-			x.runActionSet() // as in OVS a step of the table's
+			x.end() // as in OVS a step of the table's
 			x.event(Event{Kind: EventEnd})
 		}
 	}

@@ -63,7 +63,7 @@ func (t *Translator) packetOut(b Bridge, po *openflow.PacketOut, pkt *datapath.P
 	x.origin = origin{b, po.InPort, po}
 	x.enter(b)
 	x.do(po.Actions)
-	x.runActionSet()
+	x.end()
 	x.finish()
 	return nil
 }

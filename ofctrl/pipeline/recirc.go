@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -22,7 +23,9 @@ type Frozen struct {
 	// Hashed: the packet has the datapath's Hash in dp_hash.
 	Hashed bool
 	Hash   odp.Hash
-	// Table is looked up when there are no Actions to go on with.
+	// Levels are the rest of the lists of actions that were under way, innermost first. Without any, translation goes
+	// on with a packet-out's Actions or with a look-up in Table.
+	Levels  []Level
 	Table   uint8
 	Actions []openflow.Action
 	// Written is the metadata that translation gave a value: registers, metadata, tunnel.
@@ -47,23 +50,30 @@ type frozenID struct {
 // freeze names the state of the translation, to go on in table with actions (nil: with a
 // lookup there). The megaflow holds it. ok is false when the translation has ended instead.
 func (x *xlate) freeze(table uint8, actions []openflow.Action) (id uint32, ok bool) {
-	f := &Frozen{
-		Bridge: x.bridge, InPort: x.key.InPort(), Table: table,
-		Actions: append([]openflow.Action(nil), actions...),
-		Stack:   bytes.Clone(x.stack), ActionSet: append([]openflow.Action(nil), x.actionSet...), HasGroup: x.hasGroup,
-	}
-	x.key.Metadata(&f.Written)
+	f := x.state()
+	f.Table, f.Actions = table, append([]openflow.Action(nil), actions...)
 	if id, ok = x.name(f); ok {
 		x.forked(id)
 	}
 	return id, ok
 }
 
+// state is the state of the translation, without where to go on.
+func (x *xlate) state() *Frozen {
+	f := &Frozen{
+		Bridge: x.bridge, InPort: x.key.InPort(),
+		Stack: bytes.Clone(x.stack), ActionSet: append([]openflow.Action(nil), x.actionSet...), HasGroup: x.hasGroup,
+	}
+	x.key.Metadata(&f.Written)
+	return f
+}
+
 // name names a frozen state.
 func (x *xlate) name(f *Frozen) (id uint32, ok bool) {
 	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash}
 	n := x.t.frozen.get(key, f, func(a, b *Frozen) bool {
-		return bytes.Equal(a.Stack, b.Stack) && sameActions(a.Actions, b.Actions) && sameActions(a.ActionSet, b.ActionSet)
+		return bytes.Equal(a.Stack, b.Stack) && sameActions(a.Actions, b.Actions) && sameActions(a.ActionSet, b.ActionSet) &&
+			slices.EqualFunc(a.Levels, b.Levels, sameLevel)
 	})
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d recirculation ids", maxFrozen)
@@ -87,7 +97,9 @@ func (x *xlate) thaw(id uint32) {
 	x.stack = append(x.stack, f.Stack...)
 	x.actionSet, x.hasGroup = append(x.actionSet, f.ActionSet...), f.HasGroup
 	x.table = f.Table
-	if len(f.Actions) > 0 {
+	if f.Levels != nil {
+		x.resume(f.Levels)
+	} else if len(f.Actions) > 0 {
 		x.event(Event{Kind: EventThaw, Text: fmt.Sprintf("Resuming with %d actions of table %d", len(f.Actions), f.Table)})
 		x.do(f.Actions)
 	} else {

@@ -88,7 +88,7 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	} else if in := b.PortByNo(no); in == nil || x.receives(in) {
 		x.tableZero()
 	}
-	x.runActionSet()
+	x.end()
 	x.key.Peek(&end)
 	x.finish()
 	effects = x.effects
@@ -111,7 +111,7 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	x.origin = origin{b, no, &openflow.PacketOut{InPort: no, Match: written, Actions: actions}}
 	x.enter(b)
 	x.do(actions)
-	x.runActionSet()
+	x.end()
 	x.key.Peek(&end)
 	x.finish()
 	return start, end

@@ -119,8 +119,16 @@ func (x *xlate) translate(key *flow.Key) {
 			x.tableZero()
 		}
 	}
-	x.runActionSet()
+	x.end()
 	x.finish()
+}
+
+// end runs the action set at the end of a pipeline, unless the pipeline goes on after a recirculation.
+func (x *xlate) end() {
+	if !x.freezing {
+		x.runActionSet()
+	}
+	x.recirculate()
 }
 
 // tableZero starts the pipeline of the bridge.
@@ -151,7 +159,7 @@ func (x *xlate) finish() {
 		clear(x.res.Actions)
 		x.res.Actions = x.res.Actions[:0]
 		x.res.Slow, x.res.Drop = "", x.drop
-	} else if len(x.res.Actions) > maxActions {
+	} else if x.size() > maxActions {
 		x.Slow("action")
 	}
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -185,6 +186,28 @@ func TestTranslate(t *testing.T) {
 					}
 				}
 			}, "push_vlan(8100 1005),12,13,10,pop_vlan,13", "vlan_tci/1000 ip_frag", 0, 1},
+		{"multipath reads what it hashes", tcp4, rules{rule(0, 1, "", openflow.Multipath{Fields: hashNwSrc, MaxLink: 1, Dst: sub("reg0[0..0]")}, output(2))}, nil, nil,
+			"12", "ip_src ip_frag", 0, 1},
+		{"ports only of protocols that have them", tcp4, rules{rule(0, 1, "", openflow.Multipath{Fields: hashSymmetricL3L4, MaxLink: 1, Dst: sub("reg0[0..0]")}, output(2))}, nil, nil,
+			"12", "ip_src ip_dst nw_proto ip_frag tcp_src tcp_dst", 0, 1},
+		{"udp ports if asked for", udp4, rules{rule(0, 1, "", openflow.Multipath{Fields: hashSymmetricL3L4, MaxLink: 1, Dst: sub("reg0[0..0]")}, output(2))}, nil, nil,
+			"12", "ip_src ip_dst nw_proto ip_frag", 0, 1},
+		{"active backup reads nothing", tcp4, rules{rule(0, 1, "", openflow.Bundle{Fields: hashSymmetricL4, Members: []openflow.PortNo{77, 3, 2}})}, nil, nil, "13", "ip_frag", 0, 1},
+		{"a member that is down", tcp4, rules{rule(0, 1, "", openflow.Bundle{Members: []openflow.PortNo{2, 3}})}, nil,
+			func(w *world) { w.br0.ports[1].State = openflow.StateLinkDown }, "13", "ip_frag", 0, 1},
+		{"hrw of one member reads nothing", tcp4, rules{rule(0, 1, "", openflow.Bundle{Algorithm: bundleHRW, Members: []openflow.PortNo{2}})}, nil, nil, "12", "ip_frag", 0, 1},
+		{"hrw reads", tcp4, rules{rule(0, 1, "", openflow.Bundle{Algorithm: bundleHRW, Members: []openflow.PortNo{77, 2}})}, nil, nil, "12", "eth_src ip_frag", 0, 1},
+		{"no live member", tcp4, rules{rule(0, 1, "", openflow.Bundle{Members: []openflow.PortNo{77}}, output(2))}, nil, nil, "12", "ip_frag", 0, 1},
+
+		{"check_pkt_larger goes both ways", tcp4, rules{rule(0, 1, "", setField("eth_src=1"), openflow.CheckPktLarger{Len: 100, Dst: sub("reg0[0..0]")}, resubmit(1)),
+			rule(1, 2, "reg0=1", setField("eth_dst=1"), output(2)), rule(1, 1, "", output(3))}, nil, nil,
+			"set(eth_src=000000000001),check_pkt_len(100,gt(set(eth_dst=000000000001),12),le(13))", "eth_src eth_dst ip_frag", 0, 3},
+		{"the list outside goes on", tcp4, rules{rule(0, 1, "", resubmit(1), output(3)), rule(1, 1, "", openflow.CheckPktLarger{Len: 100, Dst: sub("eth_dst[0..0]")}, output(2))}, nil, nil,
+			"check_pkt_len(100,gt(set(eth_dst=000000000001/000000000001),12),le(12)),13", "eth_dst/000000000001 ip_frag", 0, 2},
+		{"the action set is both branches'", tcp4, rules{rule(0, 1, "", openflow.WriteActions{Actions: []openflow.Action{output(2)}}, openflow.CheckPktLarger{Len: 9, Dst: sub("reg0[0..0]")}, openflow.GotoTable{Table: 1}),
+			rule(1, 1, "reg0=1", openflow.ClearActions{})}, nil, nil, "check_pkt_len(9,gt(),le(12))", "ip_frag", 0, 2},
+		{"a list that forks too often", tcp4, rules{rule(0, 1, "", slices.Repeat([]openflow.Action{openflow.CheckPktLarger{Dst: sub("reg0[0..0]")}}, 40)...)}, nil, nil,
+			"", "ip_frag", odp.DropTooManyResubmit, 1},
 		{"unsupported action", tcp4, rules{rule(0, 1, "", output(2), openflow.CT{})}, nil, nil, "", "ip_frag", odp.DropUnsupported, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -49,6 +49,13 @@ type xlate struct {
 	hashed, rehash bool
 	hash           odp.Hash
 
+	// freezing: the translation ends here and goes on, with levels, after a recirculation.
+	freezing bool
+	levels   []Level
+	// elsewhere counts datapath actions of lists that are not res.Actions; branches the times that translation has
+	// gone two ways.
+	elsewhere, branches int
+
 	// stack has values, each followed by its length in bytes.
 	stack []byte
 	// actionSet has what write_actions merged, in that order; hasGroup: a group is in it.
@@ -82,7 +89,7 @@ type at struct {
 }
 
 // done reports whether no action is to follow.
-func (x *xlate) done() bool { return x.exit || x.rehash || x.drop != odp.DropNone }
+func (x *xlate) done() bool { return x.exit || x.freezing || x.rehash || x.drop != odp.DropNone }
 
 // enter makes b the bridge of what follows.
 func (x *xlate) enter(b Bridge) {
@@ -91,9 +98,24 @@ func (x *xlate) enter(b Bridge) {
 	x.event(Event{Kind: EventBridge})
 }
 
+// size counts the datapath actions so far.
+func (x *xlate) size() int { return x.elsewhere + len(x.res.Actions) }
+
+// nest runs f with a list of datapath actions of its own, and returns the list.
+func (x *xlate) nest(f func()) []odp.Action {
+	outer := x.res.Actions
+	x.elsewhere += len(outer)
+	x.res.Actions = nil
+	f()
+	inner := x.res.Actions
+	x.elsewhere += len(inner) - len(outer)
+	x.res.Actions = outer
+	return inner
+}
+
 // emit appends a datapath action.
 func (x *xlate) emit(a odp.Action) {
-	if len(x.res.Actions) >= hardActions {
+	if x.size() >= hardActions {
 		x.errorf(odp.DropTooManyResubmit, "over %d datapath actions", hardActions)
 		return
 	}
@@ -154,7 +176,7 @@ func (x *xlate) resources() bool {
 		x.errorf(odp.DropRecursionTooDeep, "over max translation depth %d", maxDepth)
 	case x.resubmits >= maxResubmits:
 		x.errorf(odp.DropTooManyResubmit, "over %d resubmit actions", maxResubmits)
-	case len(x.res.Actions) > maxActions:
+	case x.size() > maxActions:
 		x.warn("resubmits yielded over 64 kB of actions")
 		x.exit = true
 	case len(x.stack) >= maxStack:

@@ -270,6 +270,16 @@ func (k *Key) Save(s *State) { s.s = k.now }
 // Restore undoes all writes since Save.
 func (k *Key) Restore(s *State) { k.now = s.s }
 
+// Branch is what Fork keeps.
+type Branch struct{ now, base state }
+
+// Fork remembers the packet as it is now, and as the datapath has it; Join brings both back, for a list of datapath
+// actions that runs on a copy of the packet.
+func (k *Key) Fork(b *Branch) { b.now, b.base = k.now, k.base }
+
+// Join undoes all writes and commits since Fork.
+func (k *Key) Join(b *Branch) { k.now, k.base = b.now, b.base }
+
 // Peek copies the key as it is now for people to see. It un-wildcards nothing, so nothing may be decided by the copy.
 func (k *Key) Peek(key *flow.Key) { *key = k.now.key }
 
