@@ -67,6 +67,7 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 		return "", nil
 	}))
 	r.Register("dpctl/get-flow", "[dp] ufid", 1, 2, sync(func(args []string) (string, error) { return e.getFlow(args[len(args)-1], name) }))
+	e.registerConntrack(r)
 	r.Register("upcall/show", "", 0, 0, sync(e.upcallShow))
 	r.Register("upcall/set-flow-limit", "flow-limit-number", 1, 1, sync(e.setFlowLimit))
 	r.Register("revalidator/wait", "", 0, 0, func(ctx context.Context, _ []string, reply func(string, error)) {

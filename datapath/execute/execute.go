@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
@@ -28,9 +29,17 @@ type Sink interface {
 	Drop(odp.DropReason)
 }
 
+// Tracker tracks the connection of a packet, as a ct action says; *conntrack.Table is one. It changes packet and
+// key alike, and reports whether the packet goes on; it counts one that does not.
+type Tracker interface {
+	Track(*packet.Packet, *flow.Key, *odp.CT) (pass bool)
+}
+
 // Executor runs actions.
 type Executor struct {
 	Sink Sink
+	// Tracker runs ct actions; nil: they are not supported.
+	Tracker Tracker
 	// Rand decides samples; nil means math/rand.
 	Rand func() uint32
 }
@@ -106,8 +115,15 @@ func (e *Executor) run(p *packet.Packet, key *flow.Key, actions []odp.Action) er
 			if err := e.nested(p, key, branch, last); err != nil {
 				return err
 			}
+		case odp.CT:
+			if e.Tracker == nil {
+				return fmt.Errorf("%T: %w", a, datapath.ErrUnsupported)
+			}
+			if !e.Tracker.Track(p, key, &a) {
+				return nil
+			}
 		case odp.CTClear:
-			clearCT(key)
+			conntrack.Clear(key)
 		case odp.Drop:
 			e.Sink.Drop(a.Reason)
 			return nil
@@ -206,21 +222,20 @@ func putTunOpts(key *flow.Key, opts []byte) {
 	key.Bytes()[tunLen] = byte(n)
 }
 
-func clearCT(key *flow.Key) {
-	for _, id := range []flow.FieldID{flow.CTState, flow.CTZone, flow.CTMark, flow.CTLabel, flow.CTNwProto, flow.CTNwSrc,
-		flow.CTNwDst, flow.CTIPv6Src, flow.CTIPv6Dst, flow.CTTPSrc, flow.CTTPDst} {
-		f := id.Info()
-		clear(key.Bytes()[f.Off : f.Off+f.Size])
-	}
-}
-
-// Supported reports, as an error, the first action that Run cannot do.
-func Supported(actions []odp.Action) error {
+// Supported reports, as an error, the first action that Run cannot do; tracker: it has a Tracker.
+func Supported(actions []odp.Action, tracker bool) error {
 	for _, a := range actions {
 		var lists [2][]odp.Action
 		switch a := a.(type) {
 		case odp.Output, odp.Userspace, odp.Trunc, odp.Set, odp.PushVLAN, odp.PopVLAN, odp.PushMPLS, odp.PopMPLS,
 			odp.PushEth, odp.PopEth, odp.Hash, odp.Recirc, odp.Meter, odp.CTClear, odp.Drop:
+		case odp.CT:
+			if !tracker {
+				return fmt.Errorf("%T: %w", a, datapath.ErrUnsupported)
+			}
+			if a.Helper != "" {
+				return fmt.Errorf("ct(helper=%s): %w", a.Helper, datapath.ErrUnsupported)
+			}
 		case odp.Clone:
 			lists[0] = a.Actions
 		case odp.Sample:
@@ -231,7 +246,7 @@ func Supported(actions []odp.Action) error {
 			return fmt.Errorf("%T: %w", a, datapath.ErrUnsupported)
 		}
 		for _, l := range lists {
-			if err := Supported(l); err != nil {
+			if err := Supported(l, tracker); err != nil {
 				return err
 			}
 		}

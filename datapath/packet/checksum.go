@@ -58,3 +58,18 @@ func FinishSCTP(b []byte) {
 	c := crc32.Checksum(b, castagnoli)
 	b[8], b[9], b[10], b[11] = byte(c), byte(c>>8), byte(c>>16), byte(c>>24)
 }
+
+// ValidSCTP reports whether the CRC32c of an SCTP packet, which is all of b, is right.
+func ValidSCTP(b []byte) bool {
+	if len(b) < SCTPLen {
+		return false
+	}
+	c := crc32.Update(0, castagnoli, b[:8])
+	c = crc32.Update(c, castagnoli, []byte{0, 0, 0, 0})
+	c = crc32.Update(c, castagnoli, b[12:])
+	return [4]byte(b[8:12]) == [4]byte{byte(c), byte(c >> 8), byte(c >> 16), byte(c >> 24)}
+}
+
+// UpdateChecksum returns the Internet checksum c after covered bytes changed from old to new (RFC 1624).
+// Both have the same even length and start at an even offset.
+func UpdateChecksum(c uint16, old, new []byte) uint16 { return update(c, old, new) }

@@ -278,3 +278,10 @@ func ndOptions(b, k []byte) (sll, tll int, ok bool) {
 	}
 	return sll, tll, true
 }
+
+// IPv6Payload finds what is behind the extension headers of an IPv6 packet that may be cut off behind
+// them: its protocol and where it starts. ok is false where there is none, as in later fragments.
+func IPv6Payload(b []byte) (proto uint8, n int, ok bool) {
+	proto, frag, n, ok := ipv6Extensions(b)
+	return proto, n, ok && frag&flow.FragLater == 0
+}

@@ -60,7 +60,7 @@ func (d *Datapath) process(p *packet.Packet, key *flow.Key, depth int) {
 		e.tcpFlags.Or(uint32(key.Get(flow.TCPFlags)))
 	}
 	s := sink{d: d, in: in, depth: depth}
-	if err := (&execute.Executor{Sink: &s, Rand: d.o.Rand}).Run(p, key, *e.actions.Load()); err != nil {
+	if err := (&execute.Executor{Sink: &s, Tracker: &s, Rand: d.o.Rand}).Run(p, key, *e.actions.Load()); err != nil {
 		d.drop(dropAction, in)
 	}
 }
@@ -91,6 +91,15 @@ func (s *sink) Meter(id uint32, p *packet.Packet) bool {
 		return true
 	}
 	s.d.drop(dropMeter, s.in)
+	return false
+}
+
+// Track implements execute.Tracker.
+func (s *sink) Track(p *packet.Packet, key *flow.Key, a *odp.CT) bool {
+	if s.d.conns.Track(p, key, a) {
+		return true
+	}
+	s.d.drop(dropConntrack, s.in)
 	return false
 }
 

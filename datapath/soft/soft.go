@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/datapath/execute"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -41,8 +42,10 @@ type Options struct {
 	Handlers int
 	MaxFlows int // 0: 200,000
 	MaxMasks int // 0: no limit
-	// Rand decides samples; nil means math/rand.
+	// Rand decides samples and chooses ports of nat(random); nil means math/rand.
 	Rand func() uint32
+	// Count adds to a coverage counter; may be nil.
+	Count func(name string, n uint64)
 }
 
 // Datapath implements datapath.Datapath.
@@ -56,6 +59,7 @@ type Datapath struct {
 	meters map[uint32]*meter
 	closed bool
 
+	conns   *conntrack.Table
 	upcalls upcalls
 	hit     atomic.Uint64
 	missed  atomic.Uint64
@@ -79,9 +83,14 @@ const (
 	dropRecirc = "datapath_drop_recirc_error"
 	dropMeter  = "datapath_drop_meter"
 	dropAction = "datapath_drop_action_error"
+	// No room for a connection, or no free tuple; OVS's userspace datapath lets such packets pass.
+	dropConntrack = "datapath_drop_conntrack"
 )
 
-var _ datapath.Datapath = (*Datapath)(nil)
+var (
+	_ datapath.Datapath    = (*Datapath)(nil)
+	_ datapath.Conntracker = (*Datapath)(nil)
+)
 
 // New makes a datapath without ports. Close ends its goroutines.
 func New(o Options) *Datapath {
@@ -101,6 +110,7 @@ func New(o Options) *Datapath {
 		drops:  map[dropID]uint64{},
 	}
 	d.table.init()
+	d.conns = conntrack.NewTable(conntrack.Options{Now: d.Mono, Rand: o.Rand, Count: o.Count})
 	d.upcalls.init(o.Handlers, func(up *datapath.Upcall) {
 		d.lost.Add(1)
 		d.drop(dropUpcall, odp.Port(up.Key.Get(flow.InPortOXM)))
@@ -123,8 +133,12 @@ func (d *Datapath) Features() datapath.Features {
 		MaxVLANHeaders: packet.MaxVLANs, MaxMPLSDepth: packet.MaxMPLS,
 		Recirc: true, MaskedSet: true, UFID: true, Trunc: true, Clone: true, SampleNesting: true, CTClear: true,
 		MaxHashAlg: 1, CheckPktLen: true, ExplicitDrop: true, Meter: true, NDExt: true,
+		CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true,
 	}
 }
+
+// Conntrack implements datapath.Conntracker.
+func (d *Datapath) Conntrack() conntrack.Control { return d.conns }
 
 // Stats implements datapath.Datapath.
 func (d *Datapath) Stats() (datapath.Stats, error) {
@@ -176,7 +190,7 @@ func (d *Datapath) Close(bool) error {
 
 // FlowPut implements datapath.Datapath.
 func (d *Datapath) FlowPut(f *datapath.Flow) (datapath.FlowRef, error) {
-	if err := execute.Supported(f.Actions); err != nil {
+	if err := execute.Supported(f.Actions, true); err != nil {
 		return 0, err
 	}
 	if n := countActions(f.Actions); n > maxActions {
@@ -254,12 +268,12 @@ func (d *Datapath) FlowFlush() error {
 
 // Execute implements datapath.Datapath. Packet and key stay as they are.
 func (d *Datapath) Execute(p *datapath.Packet, key *flow.Key, actions []odp.Action) error {
-	if err := execute.Supported(actions); err != nil {
+	if err := execute.Supported(actions, true); err != nil {
 		return err
 	}
 	k := *key
 	s := sink{d: d, in: odp.Port(key.Get(flow.InPortOXM))}
-	return (&execute.Executor{Sink: &s, Rand: d.o.Rand}).Run(p.Clone(), &k, actions)
+	return (&execute.Executor{Sink: &s, Tracker: &s, Rand: d.o.Rand}).Run(p.Clone(), &k, actions)
 }
 
 // Handle implements datapath.Datapath. It returns when no upcall runs in the function set

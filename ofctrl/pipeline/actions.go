@@ -132,7 +132,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Multipath:
 		x.multipath(a)
 	case openflow.CT:
-		x.unsupported("ct")
+		x.ct(a)
 	case openflow.CheckPktLarger:
 		x.slowPktLarger(a)
 	case openflow.Meter:

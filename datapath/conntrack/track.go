@@ -1,0 +1,206 @@
+package conntrack
+
+import (
+	"encoding/binary"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
+)
+
+// Track does what a ct action says to a packet, and writes the conntrack members of its key, which must be
+// the packet's. pass is false for a packet that must not go on: its connection was to be committed, and there was
+// no room, or no tuple to translate it to.
+func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.o.Now()
+	t.sweep(swept, now)
+
+	// Of an earlier ct in the same zone only that it has translated counts.
+	was := State(key.Get(flow.CTState)) & natBits
+	if uint16(key.Get(flow.CTZone)) != a.Zone {
+		was = 0
+	}
+	h := header{}
+	if !h.parse(p, key, !t.o.SkipChecksums) {
+		t.counters.Invalid++
+		write(key, Invalid, a.Zone, nil, nil)
+		return true
+	}
+	h.tuple.Zone = a.Zone
+	c, reply := t.lookup(&h, was != 0, now)
+	if c != nil && a.Force && reply && !h.related {
+		t.remove(c)
+		c, reply = nil, false
+	}
+
+	state := was
+	create := false
+	switch {
+	case c == nil && h.related:
+		state = Invalid
+	case c == nil:
+		create = true
+	case h.related:
+		state |= Related
+		if reply {
+			state |= Reply
+		}
+	default:
+		switch v := t.advance(c, p, &h, reply, now); v {
+		case invalid:
+			state = Invalid
+		case renews:
+			t.remove(c)
+			c, create, reply = nil, true, false
+		case validNew:
+			state |= New
+		case valid:
+			state |= Established
+			if reply {
+				state |= Reply
+			}
+		}
+	}
+	if create {
+		if !h.opens(p) {
+			state = Invalid
+		} else {
+			state |= New
+			if a.Commit {
+				if c = t.create(p, &h, a, now); c == nil {
+					return false
+				}
+			}
+		}
+	}
+	if state&Invalid != 0 {
+		t.counters.Invalid++
+	} else if c != nil {
+		if c.nat != 0 && a.NAT != nil && was == 0 {
+			state |= c.translate(p, key, &h, reply)
+		}
+		if a.Mark != nil {
+			c.mark = c.mark&^a.Mark[1] | a.Mark[0]&a.Mark[1]
+		}
+		if a.Label != nil {
+			for i, m := range a.Label[1] {
+				c.label[i] = c.label[i]&^m | a.Label[0][i]&m
+			}
+		}
+	}
+	write(key, state, a.Zone, &h.tuple, c)
+	return true
+}
+
+// lookup finds the packet's connection. A packet that was translated before is found by what would answer it.
+func (t *Table) lookup(h *header, translated bool, now int64) (c *conn, reply bool) {
+	if translated {
+		r := h.tuple.Reverse()
+		if c, reply = t.find(&r, now); c != nil {
+			return c, !reply
+		}
+	}
+	return t.find(&h.tuple, now)
+}
+
+// advance moves a connection on by one of its packets.
+func (t *Table) advance(c *conn, p *packet.Packet, h *header, reply bool, now int64) (v verdict) {
+	if c.orig.Proto == packet.ProtoTCP {
+		s := parseSegment(p.Data[h.l4:h.end])
+		if v = c.segment(&s, reply, t.check); v == invalid {
+			t.o.Count("conntrack_tcp_seq_chk_failed", 1)
+		}
+	} else {
+		v = c.silent(reply)
+	}
+	if v != invalid && v != renews {
+		t.touch(c, reply, now)
+	}
+	return v
+}
+
+// opens reports whether a packet may begin a connection.
+func (h *header) opens(p *packet.Packet) bool {
+	switch {
+	case h.tuple.Proto == packet.ProtoTCP:
+		s := parseSegment(p.Data[h.l4:h.end])
+		return s.opens()
+	case h.tuple.ICMP():
+		_, asks := query(h.tuple.Family, h.tuple.ICMPType())
+		return asks
+	}
+	return true
+}
+
+// create makes the connection of a packet that opens one; nil: it cannot.
+func (t *Table) create(p *packet.Packet, h *header, a *odp.CT, now int64) *conn {
+	if !t.room(h.tuple.Zone, now) {
+		return nil
+	}
+	reply, ok := t.choose(&h.tuple, a.NAT, now)
+	if !ok {
+		t.counters.Clash++
+		return nil
+	}
+	c := &conn{orig: h.tuple, reply: reply, nat: natOf(a.NAT), timeouts: &DefaultTimeouts}
+	if to := t.policies[a.Timeout]; to != nil {
+		c.timeouts, c.policy = to, a.Timeout
+	}
+	switch {
+	case h.tuple.Proto == packet.ProtoTCP:
+		s := parseSegment(p.Data[h.l4:h.end])
+		c.open(&s)
+	case h.tuple.Proto == packet.ProtoUDP:
+		c.timer = UDPFirst
+	case h.tuple.ICMP():
+		c.timer = ICMPFirst
+	default:
+		c.timer = OtherFirst
+	}
+	c.expires = now + int64(c.timeouts[c.timer])*1e9
+	t.insert(c)
+	return c
+}
+
+// write fills the conntrack members of a key: from the connection, or while there is none from the tuple,
+// which is nil when the packet has none.
+func write(key *flow.Key, s State, zone uint16, tuple *Tuple, c *conn) {
+	var mark uint32
+	var label [16]byte
+	if c != nil {
+		mark, label, tuple = c.mark, c.label, &c.orig
+	}
+	Clear(key)
+	key.Set(flow.CTState, uint64(s|Tracked))
+	key.Set(flow.CTZone, uint64(zone))
+	key.Set(flow.CTMark, uint64(mark))
+	key.SetBytes(flow.CTLabel, label[:])
+	if tuple == nil {
+		return
+	}
+	key.Set(flow.CTNwProto, uint64(tuple.Proto))
+	if tuple.Family == FamilyIPv4 {
+		key.Set(flow.CTNwSrc, uint64(binary.BigEndian.Uint32(tuple.Src[12:])))
+		key.Set(flow.CTNwDst, uint64(binary.BigEndian.Uint32(tuple.Dst[12:])))
+	} else {
+		key.SetBytes(flow.CTIPv6Src, tuple.Src[:])
+		key.SetBytes(flow.CTIPv6Dst, tuple.Dst[:])
+	}
+	src, dst := tuple.SrcPort, tuple.DstPort
+	if tuple.ICMP() {
+		src, dst = uint16(tuple.ICMPType()), uint16(tuple.ICMPCode())
+	}
+	key.Set(flow.CTTPSrc, uint64(src))
+	key.Set(flow.CTTPDst, uint64(dst))
+}
+
+// Clear zeroes the conntrack members of a key: the packet is untracked.
+func Clear(key *flow.Key) {
+	for _, id := range [...]flow.FieldID{flow.CTState, flow.CTZone, flow.CTMark, flow.CTLabel, flow.CTNwProto, flow.CTNwSrc,
+		flow.CTNwDst, flow.CTIPv6Src, flow.CTIPv6Dst, flow.CTTPSrc, flow.CTTPDst} {
+		f := id.Info()
+		clear(key.Bytes()[f.Off : f.Off+f.Size])
+	}
+}
