@@ -97,6 +97,28 @@ for i in range(%d): s.sendto(bytes(958), ("10.1.1.2", 4000))`, sent)) // frames 
 	ofctl("mod-meter", "br0", "meter=7,kbps,burst,stats,bands=type=drop,rate=8,burst_size=800") // 100 packets
 	limited("kilobits", 7, 100)
 
+	// The meter of packets to controllers limits nothing else.
+	ofctl("add-meter", "br0", "meter=8,pktps,burst,bands=type=drop,rate=1,burst_size=20")
+	ofctl("add-flow", "br0", "priority=10,udp,in_port=1,tp_dst=4000,actions=controller(meter_id=8,userdata=01),output:2")
+	e.Appctl("revalidator/wait")
+	all := datagrams(t, b)
+	stream()
+	e.Eventually("copies for controllers are metered", func() error {
+		in, dropped := meterCounts(t, e, 8)
+		if got := datagrams(t, b) - all; got != sent || in != sent || in-dropped < 20 || dropped == 0 {
+			return fmt.Errorf("%d datagrams arrived; the meter saw %d and dropped %d", got, in, dropped)
+		}
+		return nil
+	})
+	ofctl("add-flow", "br0", "priority=10,udp,in_port=1,tp_dst=4000,actions=meter:7,output:2")
+	ofctl("del-meter", "br0", "meter=8")
+	e.Eventually("the megaflow follows", func() error {
+		if mem := e.Appctl("memory/show"); !strings.Contains(mem, "meters:1 ") {
+			return errors.New(mem)
+		}
+		return nil
+	})
+
 	// A dead agent's meter, rate and megaflow stay.
 	e.Vsctl("set", "Open_vSwitch", ".", "other_config:flow-restore-wait=true")
 	e.Kill()
