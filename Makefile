@@ -12,13 +12,14 @@ COUNT      ?= 5
 
 # Property tests draw the same cases in every run, so that a failure is the change's own; SEED=0 draws anew.
 SEED       ?= 1
+FUZZTIME   ?= 10
 
 # Packages without the tests that need stock tools, namespaces and traffic; of them, those whose tests use
 # rapid (-rapid.seed is unknown to others).
 RAPID = $$(grep -rl pgregory.net/rapid --include='*_test.go' . | xargs -n1 dirname | sort -u)
 PLAIN = $$($(GO) list ./... | grep -v '/integration\(/\|$$\)' | grep -vxF "$$($(GO) list $(RAPID))")
 
-.PHONY: all build demo test unit integration test-kernels bench instructions microbench generate check-generated lint setup install clean
+.PHONY: all build demo test unit integration fuzz test-kernels bench instructions microbench generate check-generated lint setup install clean
 
 all: build
 
@@ -42,6 +43,10 @@ unit:
 # One package after the other: each has both CPUs for its namespaces.
 integration:
 	$(GO) test -count=1 -p 1 -timeout 30m ./integration/...
+
+# Native fuzzing, FUZZTIME seconds a target: 600 for an hour of all.
+fuzz:
+	.ci/fuzz $(FUZZTIME)
 
 # On Debian's 6.1 and 6.12 kernels, in virtual machines (KERNELFLAGS="-s 6.1": the short form, on one).
 test-kernels: setup
