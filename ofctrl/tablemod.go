@@ -97,7 +97,7 @@ func (c *conn) sameFeatures(t *openflow.TableFeatures) error {
 	case t.MetadataMatch != ^uint64(0) || t.MetadataWrite != ^uint64(0):
 		return refused(openflow.TableFeaturesBadMetadata)
 	case int(t.MaxEntries) != c.sw.o.Tables.Limit(t.Table):
-		return refused(openflow.TableFeaturesBadMaxEnt)
+		return refused(openflow.TableFeaturesEPerm) // 1.3 has no other, and OVS uses it in 1.5, too
 	}
 	have := map[uint16][]byte{}
 	for _, p := range c.tableProperties(t.Table) {
