@@ -2,6 +2,7 @@ package dummy
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -54,6 +55,9 @@ func runLikeStock(t *testing.T, cases []stockCase) {
 	}
 }
 
+// conjuncts are the lines of a trace that the stock daemon of the test machines (3.1) does not have yet.
+var conjuncts = regexp.MustCompile(`(?m)^ *-> conj\..*\n`)
+
 // step does one step and returns what it printed.
 func (s *sim) step(step string) string {
 	s.t.Helper()
@@ -64,7 +68,8 @@ func (s *sim) step(step string) string {
 	case "push":
 		s.revalidate()
 	case "trace":
-		return s.Appctl(append([]string{"ofproto/trace", "br0"}, strings.Fields(arg)...)...)
+		out := s.Appctl(append([]string{"ofproto/trace", "br0"}, strings.Fields(arg)...)...)
+		return conjuncts.ReplaceAllString(out, "")
 	case "ofctl":
 		out, code := s.Try("ovs-ofctl", strings.Fields(arg)...)
 		return fmt.Sprintf("%s\nexit %d", out, code)

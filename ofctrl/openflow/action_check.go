@@ -1,6 +1,10 @@
 package openflow
 
-import "github.com/ovs-bpf/ovs-bpf/datapath/flow"
+import (
+	"slices"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+)
 
 // CheckActions checks actions against the match and the table of their flow, as OVS does when a flow is
 // added: prerequisites of fields, actions that may not stand where they do, tables that goto_table may
@@ -56,12 +60,31 @@ func free(id flow.FieldID) bool {
 }
 
 func (c *actionCheck) list(list []Action, where int) error {
+	if where == inApply {
+		if err := checkConjunctions(list); err != nil {
+			return err
+		}
+	}
 	for _, a := range list {
 		if err := c.allowed(a, where); err != nil {
 			return err
 		}
 		if err := c.one(a); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkConjunctions checks that beside conjunctions there is nothing but notes.
+func checkConjunctions(list []Action) error {
+	is := func(a Action) bool { _, ok := a.(Conjunction); return ok }
+	if !slices.ContainsFunc(list, is) {
+		return nil
+	}
+	for _, a := range list {
+		if _, note := a.(Note); !note && !is(a) {
+			return bad(NXBadConjunction, "conjunction beside %T", a)
 		}
 	}
 	return nil
@@ -111,10 +134,6 @@ func (c *actionCheck) allowed(a Action, where int) error {
 	case Move:
 		if a.Dst.Field == flow.CTMark || a.Dst.Field == flow.CTLabel {
 			return bad(ActionBadSetArgument, "%v set outside of ct", a.Dst.Field)
-		}
-	case Conjunction:
-		if where != inApply {
-			return bad(ActionBadArgument, "nested conjunction")
 		}
 	}
 	return nil

@@ -118,8 +118,9 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Exit:
 		x.exit = true
 
-	case openflow.Note, openflow.Conjunction:
-		// A note says nothing to the packet; conjunctions are the classifier's.
+	case openflow.Note:
+	case openflow.Conjunction: // of a packet-out or in clone: those of flows are the classifier's
+		x.Fault("executing no-op conjunction action")
 	case openflow.Sample:
 		x.detail("no collector set")
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
@@ -98,6 +99,8 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 // TracePacketOut translates actions for the flow of a packet in bridge b, as those of a packet-out, in the way of
 // TraceFlow.
 func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []openflow.Action, res *datapath.Result, l Listener) (start, end flow.Key) {
+	var effects []datapath.Credit
+	defer func() { happen(effects, tcpFlags(req)) }()
 	t.o.Mu.RLock()
 	defer t.o.Mu.RUnlock()
 	x := t.context(res, l)
@@ -114,6 +117,7 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	x.end()
 	x.key.Peek(&end)
 	x.finish()
+	effects = x.effects
 	return start, end
 }
 
@@ -126,6 +130,19 @@ func (x *xlate) forked(id uint32) {
 	x.key.Peek(&e.Flow)
 	x.tell(e)
 }
+
+// ruleText is a rule's priority, unless it is the default, and its match.
+func ruleText(r *table.Rule) string {
+	m := r.Match()
+	s := openflow.FormatMatch(&m, nil)
+	if r.Priority == defaultPriority {
+		return s
+	}
+	return strings.TrimSuffix(fmt.Sprintf("priority=%d,%s", r.Priority, s), ",")
+}
+
+// defaultPriority is the priority of flows that do not say theirs (OFP_DEFAULT_PRIORITY).
+const defaultPriority = 0x8000
 
 // isNow reports what a subfield has become.
 func (x *xlate) isNow(s flow.Subfield) {

@@ -141,6 +141,11 @@ func (x *xlate) lookup(id uint8, in openflow.PortNo, miss bool) *table.Rule {
 	}
 	rule := x.key.Lookup(x.tables, id, in, frag == openflow.FragNormal)
 	x.event(Event{Kind: EventTable, Table: id, Rule: rule})
+	if x.listener != nil {
+		for _, r := range x.key.Conjuncts(x.tables, id, in, frag == openflow.FragNormal) {
+			x.detail("conj. %s", ruleText(r))
+		}
+	}
 	if rule == nil {
 		x.Credit(x.tables.Miss(id))
 		if miss {

@@ -26,16 +26,27 @@ type classifier struct {
 // touch says that lookups may end differently from now on.
 func (c *classifier) touch() { c.counter.version.Add(1) }
 
-func (c *classifier) lookup(key *flow.Key, wc *flow.Mask) *Rule {
+func (c *classifier) lookup(key *flow.Key, wc *flow.Mask) *Rule { return c.search(key, wc, nil) }
+
+// search is lookup; conjuncts, when not nil, gets the rules of a conjunctive match.
+func (c *classifier) search(key *flow.Key, wc *flow.Mask, conjuncts *[]*Rule) *Rule {
 	var best *Rule
+	var soft []*Rule
 	var seen prefixes
 	for _, s := range c.subs {
 		if best != nil && best.Priority >= s.max {
 			break
 		}
 		if r := s.lookup(c, key, wc, &seen); r != nil && (best == nil || r.Priority > best.Priority) {
-			best = r
+			if r.conj != nil {
+				soft = append(soft, r)
+			} else {
+				best = r
+			}
 		}
+	}
+	if soft != nil {
+		return c.conjunctive(key, wc, best, soft, conjuncts)
 	}
 	return best
 }

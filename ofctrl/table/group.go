@@ -252,6 +252,9 @@ func (t *Tables) CheckGroups(actions []openflow.Action) (err error) {
 func (t *Tables) uses(r *Rule, does bool) {
 	t.usesMeters(r, does)
 	t.learners.learns(r, does)
+	if does {
+		r.conj = conjunctionsOf(r.Actions)
+	}
 	eachGroup(r.Actions, func(id uint32) {
 		users := t.groups.users[id]
 		if !does {

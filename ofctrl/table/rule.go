@@ -27,7 +27,8 @@ type Rule struct {
 	used           atomic.Int64 // Unix nanoseconds
 	refreshed      atomic.Int64 // when a learn action last made it again, likewise
 
-	candidate  *candidate // of eviction; nil: none
+	candidate  *candidate    // of eviction; nil: none
+	conj       *conjunctions // of Actions, mostly nil
 	sub        *subtable
 	word       []uint64 // the match's value in the words of sub
 	next       *Rule    // same hash in sub, descending priority

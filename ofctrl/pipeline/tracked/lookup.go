@@ -24,3 +24,14 @@ func (k *Key) Lookup(t *table.Tables, id uint8, in openflow.PortNo, hidePorts bo
 	}
 	return t.Lookup(id, key, &k.wc)
 }
+
+// Conjuncts are the rules that make the result of Lookup a conjunctive match, for a trace. It un-wildcards nothing.
+func (k *Key) Conjuncts(t *table.Tables, id uint8, in openflow.PortNo, hidePorts bool) []*table.Rule {
+	key := k.now.key
+	key.Set(flow.InPortOXM, uint64(in))
+	if hidePorts && key.Get(flow.IPFrag) != 0 {
+		key.Set(flow.TCPSrc, 0)
+		key.Set(flow.TCPDst, 0)
+	}
+	return t.Conjuncts(id, &key)
+}
