@@ -419,7 +419,7 @@ func (f *matchText) network() {
 		case 0xffffffff:
 			f.add("mpls_lse%d=%d", i+1, v)
 		default:
-			f.add("mpls_lse%d=0x%x/0x%x", i+1, v, mask)
+			f.add("mpls_lse%d=0x%08x/0x%08x", i+1, v, mask)
 		}
 	}
 	if mask, v := m.Mask.Get(flow.IPFrag), m.Key.Get(flow.IPFrag); mask != 0 {

@@ -13,6 +13,11 @@ func (x *xlate) do(list []openflow.Action) {
 		if x.done() {
 			return
 		}
+		if x.key.Unparsed() && x.t.o.Features.Recirc && needsParsing(a) {
+			x.freezing = true
+			x.keep(list[i:])
+			return
+		}
 		x.event(Event{Kind: EventAction, Action: a})
 		if a, ok := a.(openflow.CheckPktLarger); ok && x.t.o.Features.CheckPktLen {
 			x.checkPktLarger(a, list[i+1:])
@@ -140,8 +145,10 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.meter(a.ID)
 	case openflow.FinTimeout:
 		x.finTimeout(a)
-	case openflow.PushMPLS, openflow.PopMPLS:
-		x.unsupported("push_mpls and pop_mpls")
+	case openflow.PushMPLS:
+		x.pushMPLS(a)
+	case openflow.PopMPLS:
+		x.popMPLS(a)
 	case openflow.Encap, openflow.Decap:
 		x.unsupported("encap and decap")
 	case openflow.DecNSHTTL:

@@ -225,6 +225,12 @@ func actionsText(list []odp.Action) string {
 			out = append(out, fmt.Sprintf("trunc(%d)", a.MaxLen))
 		case odp.Userspace:
 			out = append(out, fmt.Sprintf("controller(reason=%d max_len=%d id=%d)", a.ControllerReason, a.MaxLen, a.ControllerID))
+		case odp.PushMPLS:
+			out = append(out, fmt.Sprintf("push_mpls(%x %x)", a.LSE, a.EthType))
+		case odp.PopMPLS:
+			out = append(out, fmt.Sprintf("pop_mpls(%x)", a.EthType))
+		case odp.Recirc:
+			out = append(out, "recirc")
 		case odp.CheckPktLen:
 			out = append(out, fmt.Sprintf("check_pkt_len(%d,gt(%s),le(%s))", a.Len, actionsText(a.Greater), actionsText(a.LessEqual)))
 		default:

@@ -41,7 +41,7 @@ func (x *xlate) recirculate() {
 	}
 	x.commit()
 	f := x.state()
-	f.Table, f.Levels = x.table, levels
+	f.Table, f.Levels, f.Start = x.table, levels, levels == nil
 	if id, ok := x.name(f); ok {
 		x.forked(id)
 		x.emit(odp.Recirc{ID: id})

@@ -29,6 +29,7 @@ type naive struct {
 	tags             []VLAN
 	table            uint8
 	depth, resubmits int
+	branches         int
 	exit, failed     bool
 	missRule         bool
 	inSet            bool
@@ -60,6 +61,7 @@ func (n *naive) copy(f func()) {
 	n.set = append([]openflow.Action(nil), n.set...)
 	n.stack = append([][]byte(nil), n.stack...)
 	f()
+	was.branches = n.branches
 	was.out, was.resubmits, was.failed, was.deep = n.out, n.resubmits, n.failed, n.deep || was.deep
 	was.unknown = n.unknown || was.unknown
 	*n = was
@@ -211,17 +213,28 @@ func (n *naive) run(list []openflow.Action) {
 	}
 }
 
-// checkLen goes on with the rest of the list on a copy, which knows how long the packet is.
+// checkLen goes on with the rest of the list on a copy, which knows how long the packet is. Where the other way
+// leads counts for the limits and for which group is the first to hash.
 func (n *naive) checkLen(a openflow.CheckPktLarger, rest []openflow.Action) {
+	if n.branches++; n.branches > maxBranches {
+		n.failed = true
+		return
+	}
 	larger := byte(0)
 	if len(n.pkt.Data) > int(a.Len) {
 		larger = 1
 	}
-	n.copy(func() {
-		n.writeBits(a.Dst, []byte{larger})
-		n.run(rest)
-		n.actionSet()
-	})
+	for _, way := range []byte{1, 0} {
+		out, deep, unknown := n.out, n.deep, n.unknown
+		n.copy(func() {
+			n.writeBits(a.Dst, []byte{way})
+			n.run(rest)
+			n.actionSet()
+		})
+		if way != larger {
+			n.out, n.deep, n.unknown = out, deep, unknown
+		}
+	}
 	n.set = nil
 }
 
@@ -611,7 +624,7 @@ func TestAgainstNaiveSwitch(t *testing.T) {
 			return
 		}
 		if n.failed != (res.Drop != odp.DropNone) {
-			t.Fatalf("drop is %v, the naive switch says %v", res.Drop, n.failed)
+			t.Fatalf("%sdrop is %v, the naive switch says %v; actions %s", s, res.Drop, n.failed, actions)
 		}
 		if n.deep {
 			return

@@ -140,7 +140,10 @@ func (x *xlate) patch(p *Port) {
 			x.Credit(in.Rx)
 		}
 		x.key.EnterBridge(in.No)
-		if x.receives(in) {
+		if x.receives(in) && x.key.Unparsed() && x.t.o.Features.Recirc {
+			x.freezing = true // the peer's tables want what a popped label hid
+			x.recirculate()
+		} else if x.receives(in) {
 			x.tableZero()
 			x.end() // as in OVS a step of the table's
 			x.event(Event{Kind: EventEnd})

@@ -11,15 +11,16 @@ import (
 )
 
 const (
-	tcp4  = "in_port=b,eth_type=0800,eth_src=020000000001,eth_dst=020000000002,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,tcp_src=1234,tcp_dst=50"
-	udp4  = "in_port=b,eth_type=0800,eth_src=020000000001,eth_dst=020000000002,ip_src=0a000001,ip_dst=0a000002,nw_proto=11,nw_ttl=1,tcp_src=1234,tcp_dst=35"
-	frag4 = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,ip_frag=1,tcp_src=1234,tcp_dst=50"
-	late4 = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,ip_frag=3"
-	arp   = "in_port=b,eth_type=0806,arp_op=1,arp_spa=0a000001,arp_tpa=0a000002,arp_sha=020000000001"
-	vlan4 = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,vlan_tpid=8100,vlan_tci=300a"
-	qinq  = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,vlan_tpid=88a8,vlan_tci=1064,vlan_tpid2=8100,vlan_tci2=300a"
-	echo6 = "in_port=b,eth_type=86dd,ipv6_src=fe800000000000000000000000000001,nw_proto=3a,icmpv6_type=80"
-	ns6   = "in_port=b,eth_type=86dd,ipv6_src=fe800000000000000000000000000001,ipv6_dst=fe800000000000000000000000000002,nw_proto=3a,nw_ttl=ff,icmpv6_type=87,nd_target=fe800000000000000000000000000002,nd_sll=020000000001"
+	tcp4   = "in_port=b,eth_type=0800,eth_src=020000000001,eth_dst=020000000002,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,tcp_src=1234,tcp_dst=50"
+	udp4   = "in_port=b,eth_type=0800,eth_src=020000000001,eth_dst=020000000002,ip_src=0a000001,ip_dst=0a000002,nw_proto=11,nw_ttl=1,tcp_src=1234,tcp_dst=35"
+	frag4  = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,ip_frag=1,tcp_src=1234,tcp_dst=50"
+	late4  = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,ip_frag=3"
+	arp    = "in_port=b,eth_type=0806,arp_op=1,arp_spa=0a000001,arp_tpa=0a000002,arp_sha=020000000001"
+	vlan4  = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,vlan_tpid=8100,vlan_tci=300a"
+	qinq   = "in_port=b,eth_type=0800,ip_src=0a000001,ip_dst=0a000002,nw_proto=6,nw_ttl=40,vlan_tpid=88a8,vlan_tci=1064,vlan_tpid2=8100,vlan_tci2=300a"
+	label1 = "in_port=b,eth_type=8847,mpls_lse0=64140"
+	echo6  = "in_port=b,eth_type=86dd,ipv6_src=fe800000000000000000000000000001,nw_proto=3a,icmpv6_type=80"
+	ns6    = "in_port=b,eth_type=86dd,ipv6_src=fe800000000000000000000000000001,ipv6_dst=fe800000000000000000000000000002,nw_proto=3a,nw_ttl=ff,icmpv6_type=87,nd_target=fe800000000000000000000000000002,nd_sll=020000000001"
 )
 
 func TestTranslate(t *testing.T) {
@@ -208,6 +209,19 @@ func TestTranslate(t *testing.T) {
 			rule(1, 1, "reg0=1", openflow.ClearActions{})}, nil, nil, "check_pkt_len(9,gt(),le(12))", "ip_frag", 0, 2},
 		{"a list that forks too often", tcp4, rules{rule(0, 1, "", slices.Repeat([]openflow.Action{openflow.CheckPktLarger{Dst: sub("reg0[0..0]")}}, 40)...)}, nil, nil,
 			"", "ip_frag", odp.DropTooManyResubmit, 1},
+		{"push_mpls takes TTL and DSCP", tcp4, rules{rule(0, 1, "", openflow.PushMPLS{EthType: 0x8847}, openflow.SetMPLSLabel{Label: 5}, output(2))}, nil, nil,
+			"push_mpls(5140 8847),12", "nw_tos nw_ttl ip_frag", 0, 1},
+		{"what was set before a label is under it", tcp4, rules{rule(0, 1, "", setField("ip_dst=9"), openflow.PushMPLS{EthType: 0x8847}, setField("ip_src=9"), output(2), openflow.PopMPLS{EthType: 0x800}, output(3))}, nil, nil,
+			"set(ip_dst=00000009),push_mpls(140 8847),12,pop_mpls(800),13", "ip_dst nw_tos nw_ttl ip_frag", 0, 1},
+		{"a clone's label comes off again", tcp4, rules{rule(0, 1, "", openflow.Clone{Actions: []openflow.Action{openflow.PushMPLS{EthType: 0x8847}, output(2)}}, setField("ip_dst=9"), output(3))}, nil, nil,
+			"push_mpls(140 8847),12,pop_mpls(800),set(ip_dst=00000009),13", "ip_dst nw_tos nw_ttl ip_frag", 0, 1},
+		{"labels beyond three", "in_port=b,eth_type=8847,mpls_lse0=1000,mpls_lse1=2000,mpls_lse2=3000", rules{rule(0, 1, "", openflow.PopMPLS{EthType: 0x8847}, output(2))}, nil, nil,
+			"", "mpls_bos mpls_lse0/00000100 mpls_lse1/00000100 mpls_lse2/00000100", odp.DropTooManyMPLSLabels, 1},
+		{"pop_mpls without a label", tcp4, rules{rule(0, 1, "", openflow.PopMPLS{EthType: 0x800}, output(2))}, nil, nil, "12", "ip_frag", 0, 1},
+		{"parse behind a label", label1, rules{rule(0, 1, "", resubmit(1), output(3)), rule(1, 1, "", openflow.PopMPLS{EthType: 0x800}, output(2), openflow.DecTTL{}, output(2))}, nil, nil,
+			"pop_mpls(800),12,recirc", "mpls_bos mpls_lse0/00000100", 0, 2},
+		{"a patch port looks behind a label", label1, rules{rule(0, 1, "", openflow.PopMPLS{EthType: 0x800}, output(9), output(2))}, rules{rule(0, 1, "eth_type=800,ip_dst=9", output(1))}, nil,
+			"pop_mpls(800),recirc,12", "mpls_bos mpls_lse0/00000100", 0, 1},
 		{"unsupported action", tcp4, rules{rule(0, 1, "", output(2), openflow.CT{})}, nil, nil, "", "ip_frag", odp.DropUnsupported, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -38,6 +38,8 @@ var (
 func (k *Key) Commit(out []odp.Action) []odp.Action {
 	if k.differs() {
 		out = k.commitFields(out)
+	} else {
+		out = k.commitMPLS(out)
 	}
 	return k.commitVLAN(out)
 }
@@ -54,7 +56,10 @@ func (k *Key) differs() bool {
 
 func (k *Key) commitFields(out []odp.Action) []odp.Action {
 	out = k.commitHeader(out, ethFields)
+	// Labels first: a packet with labels has no other headers to set, and of what labels hid nothing was set.
+	out = k.commitMPLS(out)
 	switch t := k.Get(flow.EthType); {
+	case k.now.unparsed || packet.IsMPLS(uint16(t)):
 	case t == packet.EthTypeIPv4:
 		out = k.commitHeader(out, ipv4Fields)
 		out = k.commitTransport(out, icmpFields, packet.ProtoICMP)
@@ -63,8 +68,6 @@ func (k *Key) commitFields(out []odp.Action) []odp.Action {
 		out = k.commitTransport(out, icmpv6Fields, packet.ProtoICMPv6)
 	case t == packet.EthTypeARP || t == packet.EthTypeRARP:
 		out = k.commitHeader(out, arpFields)
-	case packet.IsMPLS(uint16(t)):
-		out = k.commitHeader(out, mplsFields)
 	}
 	out = k.commitHeader(out, priorityFields)
 	return k.commitHeader(out, markFields)

@@ -19,6 +19,7 @@ type Key struct {
 	wc        flow.Mask
 	priority  uint64 // skb_priority of the packet itself
 	laterFrag bool
+	mpls      bool // the packet came with labels
 }
 
 // state is one form of the packet.
@@ -29,6 +30,8 @@ type state struct {
 	// deep are VLAN tags inside the two that a key can hold: what was pushed over.
 	deep  [maxDeep]VLAN
 	nDeep int
+	// unparsed: popped labels hid headers that the key has not.
+	unparsed bool
 }
 
 // State is what Save keeps.
@@ -41,7 +44,7 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 	k.now.key = *key
 	clear(k.now.key[flow.DPWords:])
 	k.now.written = flow.Mask{}
-	k.now.nDeep = 0
+	k.now.nDeep, k.now.unparsed = 0, false
 	k.wc = flow.Mask{}
 	k.now.key.Set(flow.InPortOXM, uint64(inPort))
 	k.now.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
@@ -51,7 +54,7 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 	k.wc.SetExact(flow.RecircID)
 	k.wc.SetExact(flow.PacketType)
 	k.wc.SetExact(flow.EthType)
-	k.laterFrag = false
+	k.laterFrag, k.mpls = false, k.IsMPLS()
 	if k.Has(flow.PrereqIP) {
 		k.wc.SetExact(flow.IPFrag)
 		k.laterFrag = k.Get(flow.IPFrag)&flow.FragLater != 0
@@ -66,6 +69,11 @@ func (k *Key) Mask(m *flow.Mask) {
 	for _, f := range [...]flow.FieldID{flow.VLANTCI, flow.VLANTCI2} {
 		if v := m.Get(f); v != 0 {
 			m.Set(f, v|flow.VLANPresent)
+		}
+	}
+	if !k.mpls { // eth_type says so already
+		for _, f := range lseField {
+			m.Set(f, 0)
 		}
 	}
 	// A later fragment has no ports, which nw_frag, always exact, says already.
