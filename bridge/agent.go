@@ -77,6 +77,7 @@ type Agent struct {
 	// portRefs says whose a datapath port is; replaced whole.
 	portRefs     atomic.Pointer[map[odp.Port]portRef]
 	portsVersion version
+	byUUID       sync.Map // of all *Bridge that run, by [16]byte
 
 	// The main loop owns what follows.
 	bridges map[string]*Bridge
@@ -120,7 +121,7 @@ func New(o Options) (*Agent, error) {
 		}
 	}
 	a.translator = pipeline.New(pipeline.Options{
-		Lookup: a.lookup, Ports: &a.portsVersion, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
+		Lookup: a.lookup, Bridge: a.bridgeByUUID, Ports: &a.portsVersion, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
 	})
 	a.engine, err = datapath.NewEngine(datapath.EngineOptions{
 		Datapath: o.Datapath, Translator: a.translator, Clock: o.Clock, Mono: o.Mono, Count: o.Count,
@@ -134,6 +135,14 @@ func New(o Options) (*Agent, error) {
 		a.engine.HoldMeters(a.meters)
 	}
 	return a, nil
+}
+
+// bridgeByUUID finds a bridge that a continuation names.
+func (a *Agent) bridgeByUUID(id [16]byte) pipeline.Bridge {
+	if b, ok := a.byUUID.Load(id); ok {
+		return b.(*Bridge)
+	}
+	return nil
 }
 
 // lookup says which bridge and OpenFlow port a datapath port is.

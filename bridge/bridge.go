@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
@@ -21,6 +22,7 @@ import (
 type Bridge struct {
 	agent *Agent
 	name  string
+	uuid  uuid.UUID // of this bridge in this run of the daemon, not of its row
 	log   *logrus.Entry
 
 	row        *ovsdb.Bridge
@@ -50,6 +52,9 @@ type Bridge struct {
 
 // Name implements pipeline.Bridge.
 func (b *Bridge) Name() string { return b.name }
+
+// UUID implements pipeline.Bridge.
+func (b *Bridge) UUID() [16]byte { return b.uuid }
 
 // Tables implements pipeline.Bridge.
 func (b *Bridge) Tables() *table.Tables { return b.tables }

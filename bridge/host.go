@@ -161,6 +161,15 @@ func (b *Bridge) PacketOut(po *openflow.PacketOut) error {
 	return b.agent.o.Datapath.Execute(&datapath.Packet{Data: po.Packet}, &key, actions)
 }
 
+// Resume implements ofctrl.Host.
+func (b *Bridge) Resume(r *openflow.Resume, c *openflow.Continuation) error {
+	actions, key, err := b.agent.translator.Resume(r, c)
+	if err != nil || len(actions) == 0 {
+		return err
+	}
+	return b.agent.o.Datapath.Execute(&datapath.Packet{Data: r.Packet}, &key, actions)
+}
+
 // SetFragHandling implements ofctrl.Host.
 func (b *Bridge) SetFragHandling(mode uint16) {
 	if b.frag.Swap(uint32(mode)) != uint32(mode) {

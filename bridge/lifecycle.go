@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
 	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl"
@@ -18,7 +20,7 @@ import (
 // newBridge makes a bridge without ports, with its OpenFlow switch running.
 func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b := &Bridge{
-		agent: a, name: row.Name, log: a.log, row: row,
+		agent: a, name: row.Name, uuid: uuid.New(), log: a.log, row: row,
 		ports: map[string]*port{}, ifaces: map[string]*iface{}, numbers: newOFPorts(),
 		macs:   mac.New[bundleID](a.o.Clock),
 		tables: table.New(table.Options{Clock: a.o.Clock, Mu: &a.mu}),
@@ -39,7 +41,9 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 			b.log.Errorf("bridge %s: OpenFlow: %v", b.name, err)
 		}
 	}()
+	a.byUUID.Store([16]byte(b.uuid), b)
 	b.stop = func() {
+		a.byUUID.Delete([16]byte(b.uuid))
 		cancel()
 		<-finished
 	}

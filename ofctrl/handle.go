@@ -77,6 +77,8 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 			return err
 		}
 		return c.packetOut(m)
+	case *openflow.Resume:
+		return c.resume(m)
 	case *openflow.PortMod:
 		if err := c.mayWrite(); err != nil {
 			return err

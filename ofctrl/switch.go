@@ -35,6 +35,8 @@ type Host interface {
 	SetPortConfig(port openflow.PortNo, config, mask uint32) error
 	// PacketOut executes actions on a packet. Errors wrap an openflow.Err.
 	PacketOut(*openflow.PacketOut) error
+	// Resume goes on with a packet that waited for its controller. Errors wrap an openflow.Err.
+	Resume(*openflow.Resume, *openflow.Continuation) error
 	// SetFragHandling sets one of openflow.FragNormal, FragDrop, FragNXMatch.
 	SetFragHandling(uint16)
 	// TablesChanged tells that the flow tables are not what they were.

@@ -81,6 +81,10 @@ func (h *fakeHost) PacketOut(m *openflow.PacketOut) error {
 	return nil
 }
 
+func (h *fakeHost) Resume(*openflow.Resume, *openflow.Continuation) error {
+	return openflow.NXResumeStale
+}
+
 func (h *fakeHost) SetFragHandling(mode uint16) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

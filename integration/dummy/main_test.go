@@ -134,10 +134,12 @@ type monitor struct {
 	stop func() string
 }
 
-func (s *sim) monitor(args ...string) *monitor {
+func (s *sim) monitor(args ...string) *monitor { return s.monitorOf("br0", args...) }
+
+func (s *sim) monitorOf(bridge string, args ...string) *monitor {
 	s.t.Helper()
-	m := &monitor{s: s, ctl: filepath.Join(s.Dir, "monitor.ctl")}
-	m.stop = s.Background("", "ovs-ofctl", append([]string{"monitor", "br0", "--unixctl=" + m.ctl}, args...)...)
+	m := &monitor{s: s, ctl: filepath.Join(s.Dir, bridge+".monitor.ctl")}
+	m.stop = s.Background("", "ovs-ofctl", append([]string{"monitor", bridge, "--unixctl=" + m.ctl}, args...)...)
 	s.Eventually("the monitor answers", func() error {
 		if out, code := s.Try("ovs-appctl", "-t", m.ctl, "ofctl/barrier"); code != 0 {
 			return fmt.Errorf("%s", out)

@@ -163,6 +163,7 @@ type (
 		BufferID     uint32
 		Userdata     []byte // NXT_PACKET_IN2
 		Continuation []byte
+		Paused       *Continuation // is encoded in the place of Continuation when that is nil
 		Format       PacketInFormat
 	}
 	// PacketOut sends a packet.

@@ -1,6 +1,10 @@
 package openflow
 
-import "github.com/ovs-bpf/ovs-bpf/datapath/flow"
+import (
+	"cmp"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+)
 
 func decodePacketIn10(d *decoder) (Message, error) {
 	b := d.body
@@ -212,8 +216,13 @@ func (e *encoder) packetInProps(m *PacketIn) error {
 		v = 0
 	}
 	prop(pinMetadata, func() { e.matchFields(&m.Metadata, v) })
-	if m.Continuation != nil {
+	switch {
+	case m.Continuation != nil:
 		prop(pinContinuation, func() { e.u32(0); e.bytes(m.Continuation) })
+	case m.Paused != nil:
+		var failed error
+		prop(pinContinuation, func() { e.u32(0); failed = e.continuation(m.Paused) })
+		err = cmp.Or(err, failed)
 	}
 	if m.Userdata != nil {
 		prop(pinUserdata, func() { e.bytes(m.Userdata) })

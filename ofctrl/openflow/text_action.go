@@ -60,6 +60,8 @@ func formatAction(a Action, names PortNames) string {
 		return fmt.Sprintf("output(port=%s,max_len=%d)", names.format(a.Port), a.MaxLen)
 	case Controller:
 		return formatController(a)
+	case Unroll:
+		return fmt.Sprintf("unroll_xlate(table=%d, cookie=%d)", a.Table, a.Cookie)
 	case Enqueue:
 		return fmt.Sprintf("enqueue:%s:%d", names.format(a.Port), a.Queue)
 	case Group:

@@ -49,7 +49,13 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Enqueue:
 		x.enqueue(a)
 	case openflow.Controller:
-		x.controller(a)
+		if a.Pause {
+			x.pause(a)
+		} else {
+			x.controller(a)
+		}
+	case openflow.Unroll:
+		x.rule, x.table, x.cookie = nil, a.Table, a.Cookie
 
 	case openflow.SetField:
 		if !x.key.SetMasked(a.Field, a.Value, a.Mask) && !a.Legacy {

@@ -14,16 +14,24 @@ func (x *xlate) write(list []openflow.Action) {
 	if x.hasGroup {
 		return
 	}
-	for _, a := range list {
+	var port openflow.PortNo
+	if port, x.hasGroup = outputOf(list); port != openflow.PortUnset || x.hasGroup {
+		x.key.Set(flow.ActsetOutput, uint64(port))
+	}
+}
+
+// outputOf is where an action set sends the packet, PortUnset if it does not or by a group.
+func outputOf(set []openflow.Action) (port openflow.PortNo, group bool) {
+	port = openflow.PortUnset
+	for _, a := range set {
 		switch a := a.(type) {
 		case openflow.Output:
-			x.key.Set(flow.ActsetOutput, uint64(a.Port))
+			port = a.Port
 		case openflow.Group:
-			x.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
-			x.hasGroup = true
-			return
+			return openflow.PortUnset, true
 		}
 	}
+	return port, false
 }
 
 func (x *xlate) clearActionSet() {

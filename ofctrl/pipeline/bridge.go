@@ -47,6 +47,8 @@ type Tunnel struct {
 // translations, under the configuration's read lock.
 type Bridge interface {
 	Name() string
+	// UUID names the bridge in continuations, to Options.Bridge. It is random: controllers of other bridges cannot know it.
+	UUID() [16]byte
 	Tables() *table.Tables
 	// Config is versioned by every reconfiguration that translations can see (ports, VLANs,
 	// fail mode, peers).

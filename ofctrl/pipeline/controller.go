@@ -41,40 +41,51 @@ func (x *xlate) reason() openflow.PacketInReason {
 // controller sends a copy of the packet up for the controllers. What the packet-in will say
 // stays here, under a cookie that the megaflow holds.
 func (x *xlate) controller(a openflow.Controller) {
-	if a.Pause {
-		x.unsupported("controller with pause")
-		return
-	}
-	in := &PacketIn{
-		PacketIn: openflow.PacketIn{Reason: a.Reason, Table: x.table, BufferID: openflow.NoBuffer, Userdata: a.Userdata},
+	x.packetIn(&a, &PacketIn{
+		PacketIn: openflow.PacketIn{Reason: a.Reason, Table: x.table, BufferID: openflow.NoBuffer, Userdata: a.Userdata, Cookie: x.ruleCookie()},
 		MaxLen:   a.MaxLen, ControllerID: a.ControllerID, InPort: x.key.InPort(),
-	}
+	}, nil)
+}
+
+// noCookie is, as in OVS, the cookie where no flow did it.
+const noCookie = ^uint64(0)
+
+// ruleCookie is that of the rule whose actions are executed.
+func (x *xlate) ruleCookie() uint64 {
 	if x.rule != nil {
-		in.Cookie = x.rule.Cookie
-	} else {
-		in.Cookie = ^uint64(0) // as OVS, where no flow did it
+		return x.rule.Cookie
 	}
+	return x.cookie
+}
+
+// packetIn sends a copy of the packet to the controllers, who may bring it back to go on with f if that is not nil.
+func (x *xlate) packetIn(a *openflow.Controller, in *PacketIn, f *Frozen) {
 	x.commit()
 	x.key.Metadata(&in.Metadata)
 	n := x.t.cookies.get(cookie{x.bridge, in.Table, in.Reason, in.Cookie, in.MaxLen, in.ControllerID, in.InPort, string(a.Userdata), matchString(&in.Metadata)},
-		&sender{x.bridge, in}, func(_, _ *sender) bool { return true })
+		&sender{x.bridge, in, f}, func(a, b *sender) bool { return sameFrozen(a.frozen, b.frozen) })
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d controller actions", maxCookies)
 		return
 	}
 	x.res.Held = append(x.res.Held, n)
-	x.emit(x.toController(a.MeterID, odp.Userspace{
+	up := odp.Userspace{
 		Kind: odp.UpcallController, Cookie: n.id, ControllerReason: uint8(a.Reason), MaxLen: a.MaxLen,
 		RuleCookie: in.Cookie, ControllerID: a.ControllerID,
 		// A trace without side effects shows what the flow does, but sends nothing.
 		DontSend: x.listener != nil && !x.learn,
-	}))
+	}
+	if f != nil {
+		up.Continuation, up.RecircID = true, n.id
+	}
+	x.emit(x.toController(a.MeterID, up))
 }
 
 // sender is a packet-in without its packet; Metadata has what translation wrote.
 type sender struct {
 	bridge Bridge
 	in     *PacketIn
+	frozen *Frozen // how the packet goes on that waits for its controller; nil: it does not wait
 }
 
 // Userspace implements datapath.Translator: it takes packets of controller actions.
@@ -93,6 +104,9 @@ func (t *Translator) Userspace(up *datapath.Upcall) {
 	p.FinishChecksum()
 	in.Packet, in.TotalLen = p.Data, len(p.Data)
 	in.Metadata = packetInMetadata(&up.Key, &s.in.Metadata, in.InPort)
+	if s.frozen != nil {
+		in.Paused = s.frozen.continuation(&in.Metadata, odp.Port(up.Key.Get(flow.InPortOXM)))
+	}
 	t.o.Mu.RLock()
 	defer t.o.Mu.RUnlock()
 	s.bridge.PacketIn(&in)

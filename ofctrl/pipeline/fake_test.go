@@ -32,6 +32,7 @@ type fakeBridge struct {
 }
 
 func (b *fakeBridge) Name() string               { return b.name }
+func (b *fakeBridge) UUID() (id [16]byte)        { copy(id[:], b.name); return id }
 func (b *fakeBridge) Tables() *table.Tables      { return b.tables }
 func (b *fakeBridge) Config() datapath.Versioned { return &b.config }
 func (b *fakeBridge) FragHandling() uint16       { return b.frag }
@@ -100,6 +101,14 @@ func newWorld(rules0, rules1 []spec) *world {
 				}
 			}
 			return nil, nil
+		},
+		Bridge: func(id [16]byte) Bridge {
+			for _, b := range []*fakeBridge{w.br0, w.br1} {
+				if b.UUID() == id {
+					return b
+				}
+			}
+			return nil
 		},
 		Clock: w.clock, Features: allFeatures,
 	})

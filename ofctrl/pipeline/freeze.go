@@ -15,28 +15,33 @@ type Level struct {
 	Actions []openflow.Action
 
 	inGroup, inActionSet bool
+	cookie               uint64 // without a Rule
 }
 
 func sameLevel(a, b Level) bool {
-	return a.Table == b.Table && a.Rule == b.Rule && a.inGroup == b.inGroup && a.inActionSet == b.inActionSet && sameActions(a.Actions, b.Actions)
+	return a.Table == b.Table && a.Rule == b.Rule && a.cookie == b.cookie && a.inGroup == b.inGroup && a.inActionSet == b.inActionSet && sameActions(a.Actions, b.Actions)
 }
 
 // keep remembers the rest of a list for after the recirculation. It is called from the innermost list outwards.
 func (x *xlate) keep(rest []openflow.Action) {
 	if len(rest) > 0 || x.levels == nil {
-		x.levels = append(x.levels, Level{x.table, x.rule, rest, x.inGroup, x.inActionSet})
+		x.levels = append(x.levels, Level{x.table, x.rule, rest, x.inGroup, x.inActionSet, x.cookie})
 	}
 }
 
-// recirculate, if the translation is freezing, has the datapath bring the packet back to where it stopped. What
+// recirculate, if the translation is freezing, has the datapath (or a controller) bring the packet back to where it stopped. What
 // froze may have been a copy of the packet only: then its caller goes on.
 func (x *xlate) recirculate() {
 	if !x.freezing {
 		return
 	}
-	levels := x.levels
-	x.freezing, x.levels = false, nil
+	levels, pausing := x.levels, x.pausing
+	x.freezing, x.levels, x.pausing = false, nil, nil
 	if x.drop != odp.DropNone || x.rehash {
+		return
+	}
+	if pausing != nil {
+		x.emitPause(pausing, levels)
 		return
 	}
 	x.commit()
@@ -52,14 +57,14 @@ func (x *xlate) recirculate() {
 func (x *xlate) resume(levels []Level) {
 	for _, l := range levels {
 		if x.freezing {
-			x.table, x.rule, x.inGroup, x.inActionSet = l.Table, l.Rule, l.inGroup, l.inActionSet
+			x.table, x.rule, x.cookie, x.inGroup, x.inActionSet = l.Table, l.Rule, l.cookie, l.inGroup, l.inActionSet
 			x.keep(l.Actions)
 			continue
 		}
 		if x.done() {
 			return
 		}
-		x.table, x.rule, x.inGroup, x.inActionSet = l.Table, l.Rule, l.inGroup, l.inActionSet
+		x.table, x.rule, x.cookie, x.inGroup, x.inActionSet = l.Table, l.Rule, l.cookie, l.inGroup, l.inActionSet
 		if x.listener != nil {
 			x.event(Event{Kind: EventThaw, Text: fmt.Sprintf("Resuming with %d actions of table %d", len(l.Actions), l.Table)})
 		}

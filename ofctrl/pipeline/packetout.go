@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
@@ -27,18 +28,23 @@ func (t *Translator) PacketOut(b Bridge, po *openflow.PacketOut) (actions []odp.
 	if err := t.packetOut(b, po, &pkt, &key, res); err != nil {
 		return nil, key, err
 	}
-	// What is used includes learned flows, which need the lock for writing.
+	return t.execution(&pkt, &key, res), key, nil
+}
+
+// execution has the result for one packet take effect, and returns the actions to execute. What is used includes learned
+// flows, which need the lock for writing: the caller does not hold it.
+func (t *Translator) execution(pkt *datapath.Packet, key *flow.Key, res *datapath.Result) []odp.Action {
 	now := t.o.Clock.Now()
 	for _, c := range res.Credits {
-		c.Credit(1, uint64(len(po.Packet)), now, uint16(key.Get(flow.TCPFlags)))
+		c.Credit(1, uint64(len(pkt.Data)), now, uint16(key.Get(flow.TCPFlags)))
 	}
 	for _, h := range res.Held {
 		h.Release()
 	}
 	if res.Drop != odp.DropNone {
-		return []odp.Action{odp.Drop{Reason: res.Drop}}, key, nil
+		return []odp.Action{odp.Drop{Reason: res.Drop}}
 	}
-	return append(actions, res.Actions...), key, nil
+	return slices.Clone(res.Actions)
 }
 
 // packetOut is the translation of PacketOut. It gives key its in_port.

@@ -51,7 +51,7 @@ type frozenID struct {
 // lookup there). The megaflow holds it. ok is false when the translation has ended instead.
 func (x *xlate) freeze(table uint8, actions []openflow.Action) (id uint32, ok bool) {
 	f := x.state()
-	f.Table, f.Actions = table, append([]openflow.Action(nil), actions...)
+	f.Table, f.Actions = table, slices.Clone(actions)
 	if id, ok = x.name(f); ok {
 		x.forked(id)
 	}
@@ -62,19 +62,25 @@ func (x *xlate) freeze(table uint8, actions []openflow.Action) (id uint32, ok bo
 func (x *xlate) state() *Frozen {
 	f := &Frozen{
 		Bridge: x.bridge, InPort: x.key.InPort(),
-		Stack: bytes.Clone(x.stack), ActionSet: append([]openflow.Action(nil), x.actionSet...), HasGroup: x.hasGroup,
+		Stack: bytes.Clone(x.stack), ActionSet: slices.Clone(x.actionSet), HasGroup: x.hasGroup,
 	}
 	x.key.Metadata(&f.Written)
 	return f
 }
 
+// sameFrozen compares what a frozen state has beside what is in its frozenID; a and b may be nil.
+func sameFrozen(a, b *Frozen) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return bytes.Equal(a.Stack, b.Stack) && sameActions(a.Actions, b.Actions) && sameActions(a.ActionSet, b.ActionSet) &&
+		slices.EqualFunc(a.Levels, b.Levels, sameLevel)
+}
+
 // name names a frozen state.
 func (x *xlate) name(f *Frozen) (id uint32, ok bool) {
 	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash}
-	n := x.t.frozen.get(key, f, func(a, b *Frozen) bool {
-		return bytes.Equal(a.Stack, b.Stack) && sameActions(a.Actions, b.Actions) && sameActions(a.ActionSet, b.ActionSet) &&
-			slices.EqualFunc(a.Levels, b.Levels, sameLevel)
-	})
+	n := x.t.frozen.get(key, f, sameFrozen)
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d recirculation ids", maxFrozen)
 		return 0, false
@@ -90,6 +96,11 @@ func (x *xlate) thaw(id uint32) {
 		x.errorf(odp.DropNoRecirculationContext, "Recirculation context not found for ID %x", id)
 		return
 	}
+	x.goOn(f)
+}
+
+// goOn goes on with a frozen state.
+func (x *xlate) goOn(f *Frozen) {
 	x.from, x.hashed, x.packetOut = f, f.Hashed, f.PacketOut
 	x.enter(f.Bridge)
 	x.key.SetMetadata(&f.Written)

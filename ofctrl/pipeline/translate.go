@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Lookup says which bridge and OpenFlow port a datapath port is; nil bridge: none.
 	Lookup func(odp.Port) (Bridge, *Port)
+	// Bridge finds a bridge by its UUID, nil when there is none. May be nil: no packet can be resumed.
+	Bridge func(uuid [16]byte) Bridge
 	// Ports is versioned by every change of what Lookup answers. May be nil when that
 	// never changes.
 	Ports datapath.Versioned
@@ -133,7 +135,8 @@ func (x *xlate) end() {
 
 // tableZero starts the pipeline of the bridge.
 func (x *xlate) tableZero() {
-	x.doRule(x.lookup(0, x.key.InPort(), true), false)
+	x.first = x.lookup(0, x.key.InPort(), true)
+	x.doRule(x.first, false)
 }
 
 // receives reports whether a port takes packets in.

@@ -49,9 +49,11 @@ type xlate struct {
 	hashed, rehash bool
 	hash           odp.Hash
 
-	// freezing: the translation ends here and goes on, with levels, after a recirculation.
+	// freezing: the translation ends here and goes on, with levels, after a recirculation, or if pausing is not nil when
+	// that controller brings the packet back.
 	freezing bool
 	levels   []Level
+	pausing  *openflow.Controller
 	// elsewhere counts datapath actions of lists that are not res.Actions; branches the times that translation has
 	// gone two ways.
 	elsewhere, branches int
@@ -82,6 +84,10 @@ type at struct {
 	tables *table.Tables
 	table  uint8
 	rule   *table.Rule
+	// first is the rule that the bridge's pipeline began with.
+	first *table.Rule
+	// cookie is that of the rule whose actions go on when rule is nil.
+	cookie uint64
 	// inGroup: the actions are those of a group's bucket.
 	inGroup bool
 	// seen are the tables of the bridge that are dependencies already.
@@ -94,7 +100,7 @@ func (x *xlate) done() bool { return x.exit || x.freezing || x.rehash || x.drop 
 // enter makes b the bridge of what follows.
 func (x *xlate) enter(b Bridge) {
 	x.Depend(b.Config())
-	x.at = at{bridge: b, tables: b.Tables()}
+	x.at = at{bridge: b, tables: b.Tables(), cookie: noCookie}
 	x.event(Event{Kind: EventBridge})
 }
 
