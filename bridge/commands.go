@@ -41,10 +41,12 @@ func (a *Agent) RegisterCommands(r Registrar) {
 	r.Register("dpif/show", "", 0, 0, inLoop(a.dpifShow))
 	r.Register("dpif/dump-dps", "", 0, 0, inLoop(func([]string) (string, error) { return a.dpName() + "\n", nil }))
 	r.Register("dpif/show-dp-features", "bridge", 1, 1, inLoop(a.dpFeatures))
+	r.Register("dpif/set-dp-features", "[--force] bridge [feature [value]]", 1, 4, inLoop(a.setDPFeatures))
 	r.Register("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3, inLoop(a.dpifDumpFlows))
 	r.Register("ofproto/list", "", 0, 0, inLoop(a.ofprotoList))
 	r.Register("ofproto/trace", traceUsage, 1, 64, inLoop(a.ofprotoTrace))
 	r.Register("ofproto/trace-packet-out", tracePacketOutUsage, 2, 64, inLoop(a.ofprotoTracePacketOut))
+	r.Register("ofproto/detrace", "UFID [pmd=PMD-ID]", 1, 2, inLoop(a.ofprotoDetrace))
 	r.Register("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, inLoop(a.bridgeDumpFlows))
 	r.Register("bridge/reconnect", "[bridge]", 0, 1, inLoop(a.reconnect))
 	r.Register("fdb/show", "[bridge...]", 0, 64, inLoop(a.fdbShow))
@@ -170,54 +172,6 @@ func formatOptions(options map[string]string) string {
 	return ": " + strings.Join(w, ", ")
 }
 
-func (a *Agent) dpFeatures(args []string) (string, error) {
-	if _, err := a.find(args[0]); err != nil {
-		return "", err
-	}
-	f := a.o.Datapath.Features()
-	var s strings.Builder
-	yes := func(name string, v bool) {
-		word := "No"
-		if v {
-			word = "Yes"
-		}
-		fmt.Fprintf(&s, "%s: %s\n", name, word)
-	}
-	number := func(name string, n int) { fmt.Fprintf(&s, "%s: %d\n", name, n) }
-	nesting := 0
-	if f.SampleNesting {
-		nesting = 10
-	}
-	yes("Masked set action", f.MaskedSet)
-	yes("Tunnel push pop", false)
-	yes("Ufid", f.UFID)
-	yes("Truncate action", f.Trunc)
-	yes("Clone action", f.Clone)
-	number("Sample nesting", nesting)
-	yes("Conntrack eventmask", f.CTState)
-	yes("Conntrack clear", f.CTClear)
-	number("Max dp_hash algorithm", f.MaxHashAlg)
-	yes("Check pkt length action", f.CheckPktLen)
-	yes("Conntrack timeout policy", f.CTTimeout)
-	yes("Explicit Drop action", f.ExplicitDrop)
-	yes("Optimized Balance TCP mode", f.LBOutput)
-	yes("Conntrack all-zero IP SNAT", f.CTZeroSNAT)
-	yes("MPLS Label add", f.AddMPLS)
-	yes("psample action", false)
-	number("Max VLAN headers", f.MaxVLANHeaders)
-	number("Max MPLS depth", f.MaxMPLSDepth)
-	yes("Recirc", f.Recirc)
-	yes("CT state", f.CTState)
-	yes("CT zone", f.CTZone)
-	yes("CT mark", f.CTMark)
-	yes("CT label", f.CTLabel)
-	yes("CT state NAT", f.CTState)
-	yes("CT orig tuple", f.CTOrigTuple)
-	yes("CT orig tuple for IPv6", f.CTOrigTuple)
-	yes("IPv6 ND Extension", f.NDExt)
-	return s.String(), nil
-}
-
 func (a *Agent) dpifDumpFlows(args []string) (string, error) {
 	name := args[len(args)-1]
 	b, err := a.find(name)
@@ -250,7 +204,10 @@ func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
 	if b == nil {
 		return "", errUnknownBridge
 	}
-	if len(args) == 2 && args[0] != "--offload-stats" {
+	offload := "" // as of a datapath without hardware
+	if len(args) == 2 && args[0] == "--offload-stats" {
+		offload = "n_offload_packets=0, n_offload_bytes=0, "
+	} else if len(args) == 2 {
 		return "", fmt.Errorf("bridge/dump-flows: unknown option %q", args[0])
 	}
 	now := a.o.Clock.Now()
@@ -267,7 +224,7 @@ func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
 			fmt.Fprintf(&s, "table_id=%d, ", r.Table)
 		}
 		st := r.Stats()
-		fmt.Fprintf(&s, "duration=%ds, n_packets=%d, n_bytes=%d, ", int(now.Sub(r.Created).Seconds()), st.Packets, st.Bytes)
+		fmt.Fprintf(&s, "duration=%ds, n_packets=%d, n_bytes=%d, %s", int(now.Sub(r.Created).Seconds()), st.Packets, st.Bytes, offload)
 		m := r.Match()
 		var rule []string
 		if r.Priority != defaultPriority {
@@ -478,12 +435,15 @@ func (a *Agent) overview([]string) (string, error) {
 	return string(text), err
 }
 
-// ruleCount is how many flows controllers see.
-func (b *Bridge) ruleCount() int {
+// ruleCount is how many flows controllers see; allRules counts the switch's own ones too.
+func (b *Bridge) ruleCount() int { return b.rules(table.Visible) }
+func (b *Bridge) allRules() int  { return b.rules(256) }
+
+func (b *Bridge) rules(tables int) int {
 	b.agent.mu.RLock()
 	defer b.agent.mu.RUnlock()
 	n := 0
-	for id := range table.Visible {
+	for id := range tables {
 		n += b.tables.Len(uint8(id))
 	}
 	return n

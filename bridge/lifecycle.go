@@ -196,7 +196,7 @@ func (a *Agent) Memory(add func(name string, n uint64)) {
 		ports, rules := 0, 0
 		for _, b := range a.bridges {
 			ports += len(b.ifaces)
-			rules += b.ruleCount()
+			rules += b.allRules()
 		}
 		add("ports", uint64(ports))
 		add("rules", uint64(rules))

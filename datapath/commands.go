@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 				m, err := filter(a[len("filter="):])
 				if err != nil {
 					//lint:ignore ST1005 OVS's words
-					return "", fmt.Errorf("Failed to parse filter (%w)", err)
+					return "", dpctlError(fmt.Errorf("Failed to parse filter (%w)", err))
 				}
 				want = func(f *flow.Match) bool { return mayMatch(f, &m) }
 			case strings.HasPrefix(a, "pmd="):
@@ -47,28 +48,24 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 					return "", nil // no flow is offloaded
 				default:
 					//lint:ignore ST1005 OVS's words
-					return "", fmt.Errorf("Failed to parse type (%s) (Invalid argument)", typ)
+					return "", dpctlError(fmt.Errorf("Failed to parse type (%s) (Invalid argument)", typ))
 				}
 			default:
-				if err := e.checkDP(a); err != nil {
-					return "", err
+				if e.checkDP(a) != nil {
+					return "", dpctlError(errNoDP)
 				}
 			}
 		}
 		return e.DumpFlows(options, name, want, false)
 	}))
-	r.Register("dpctl/del-flows", "[dp] [file]", 0, 2, sync(func(args []string) (string, error) {
-		if len(args) > 0 {
-			if err := e.checkDP(args[0]); err != nil {
-				return "", err
-			}
-		}
-		e.Purge()
-		return "", nil
-	}))
-	r.Register("dpctl/get-flow", "[dp] ufid", 1, 2, sync(func(args []string) (string, error) { return e.getFlow(args[len(args)-1], name) }))
+	e.flowCommands(func(name, usage string, minArgs, maxArgs int, f func([]string) (string, error)) {
+		r.Register(name, usage, minArgs, maxArgs, sync(f))
+	}, number)
+	r.Register("dpctl/get-flow", "[dp] ufid", 1, 4, sync(func(args []string) (string, error) { return e.getFlow(args, name) }))
 	e.registerConntrack(r)
 	r.Register("upcall/show", "", 0, 0, sync(e.upcallShow))
+	r.Register("upcall/enable-megaflows", "", 0, 0, sync(func([]string) (string, error) { e.SetMegaflows(true); return "megaflows enabled\n", nil }))
+	r.Register("upcall/disable-megaflows", "", 0, 0, sync(func([]string) (string, error) { e.SetMegaflows(false); return "megaflows disabled\n", nil }))
 	r.Register("upcall/set-flow-limit", "flow-limit-number", 1, 1, sync(e.setFlowLimit))
 	r.Register("revalidator/wait", "", 0, 0, func(ctx context.Context, _ []string, reply func(string, error)) {
 		// Off the connection's goroutine: a pass takes as long as it takes.
@@ -208,12 +205,12 @@ func (e *Engine) DumpFlows(options []string, name func(odp.Port) string, want fu
 		o.PortName = name
 	}
 	var s strings.Builder
-	if !dpif {
-		s.WriteString("flow-dump from the main thread:\n")
-	}
 	err := e.dp.FlowDump(func(_ FlowRef, f *Flow, st FlowStats) bool {
 		if want != nil && !want(&f.Match) {
 			return true
+		}
+		if !dpif && s.Len() == 0 {
+			s.WriteString("flow-dump from the main thread:\n")
 		}
 		t := odp.FlowText{Match: &f.Match, Actions: f.Actions, Packets: st.Packets, Bytes: st.Bytes, Used: e.used(st), TCPFlags: st.TCPFlags}
 		if verbose {
@@ -246,10 +243,28 @@ func mayMatch(a, b *flow.Match) bool {
 	return a.Key.EqualMasked(&b.Key, &both)
 }
 
-func (e *Engine) getFlow(ufid string, name func(odp.Port) string) (string, error) {
-	id, err := odp.ParseUFID(ufid)
+func (e *Engine) getFlow(args []string, name func(odp.Port) string) (string, error) {
+	options, args := cutOptions(args)
+	var ports func(odp.Port) string
+	for _, o := range options {
+		switch o {
+		case "-m", "--more", "--names":
+			ports = name
+		case "--no-names":
+			ports = nil
+		default:
+			return "", unrecognized(o)
+		}
+	}
+	if len(args) == 0 {
+		return "", errors.New("a UFID is missing")
+	}
+	if len(args) > 1 && e.checkDP(args[0]) != nil {
+		return "", dpctlError(errNoDP)
+	}
+	id, err := odp.ParseUFID(args[len(args)-1])
 	if err != nil {
-		return "", err
+		return "", dpctlError(fmt.Errorf("parsing flow ufid: %w", err))
 	}
 	text := ""
 	err = e.dp.FlowDump(func(_ FlowRef, f *Flow, st FlowStats) bool {
@@ -257,11 +272,11 @@ func (e *Engine) getFlow(ufid string, name func(odp.Port) string) (string, error
 			return true
 		}
 		text = odp.FormatFlow(&odp.FlowText{Match: &f.Match, Actions: f.Actions, Packets: st.Packets, Bytes: st.Bytes,
-			Used: e.used(st), TCPFlags: st.TCPFlags}, odp.TextOptions{PortName: name}) + "\n"
+			Used: e.used(st), TCPFlags: st.TCPFlags}, odp.TextOptions{PortName: ports}) + "\n"
 		return false
 	})
 	if err == nil && text == "" {
-		err = fmt.Errorf("getting flow: %w", ErrNoSuchFlow)
+		err = dpctlError(errors.New("getting flow (No such file or directory)"))
 	}
 	return text, err
 }

@@ -75,6 +75,7 @@ type Engine struct {
 
 	translations sync.Pool
 	wait         atomic.Bool  // cfg.Wait, which every upcall reads
+	exact        atomic.Bool  // flows without wildcards (SetMegaflows), which every miss reads
 	dumpDuration atomic.Int64 // of the last pass, ns
 	avgFlows     atomic.Int64
 	maxFlows     atomic.Int64
@@ -257,6 +258,9 @@ func (e *Engine) upcall(up *Upcall) {
 
 // install makes a megaflow of a translation. It returns the holders that no megaflow took over.
 func (e *Engine) install(key *flow.Key, res *Result) []Holder {
+	if e.exact.Load() {
+		exactMask(key, &res.Mask)
+	}
 	id := e.seed.id(key, &res.Mask)
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -149,6 +149,7 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 	}
 	agent.RegisterCommands(w.ctl)
 	base.register(w.ctl, agent)
+	w.ctl.Register("dpctl/list-commands", "", 0, 0, unixctl.Text(func() string { return w.ctl.List("dpctl/") }))
 	memory := &coverage.Memory{}
 	memory.Register(agent.Memory)
 	memory.Register(func(add func(string, uint64)) {

@@ -67,21 +67,27 @@ func FormatFlow(f *FlowText, o TextOptions) string {
 		b.WriteString(FormatUFID(*f.UFID) + f.UFIDEnd)
 	}
 	b.WriteString(FormatKey(&f.Match.Key, &f.Match.Mask, o))
-	fmt.Fprintf(&b, ", packets:%d, bytes:%d, used:", f.Packets, f.Bytes)
-	if f.Used < 0 {
-		b.WriteString("never")
-	} else {
-		fmt.Fprintf(&b, "%d.%03ds", f.Used/time.Second, f.Used%time.Second/time.Millisecond)
-	}
-	if f.TCPFlags != 0 {
-		b.WriteString(", flags:" + tcpFlagLetters(f.TCPFlags))
-	}
+	b.WriteString(", " + FormatStats(f.Packets, f.Bytes, f.Used, f.TCPFlags))
 	if f.Layer != "" {
 		b.WriteString(", dp:" + f.Layer)
 	}
 	o.ipv6 = f.Match.Key.Get(flow.EthType) == ethIPv6
 	b.WriteString(", actions:" + actionsText(f.Actions, &o))
 	return b.String()
+}
+
+// FormatStats writes a flow's counters as in FlowText.
+func FormatStats(packets, bytes uint64, used time.Duration, tcpFlags uint16) string {
+	s := fmt.Sprintf("packets:%d, bytes:%d, used:", packets, bytes)
+	if used < 0 {
+		s += "never"
+	} else {
+		s += fmt.Sprintf("%d.%03ds", used/time.Second, used%time.Second/time.Millisecond)
+	}
+	if tcpFlags != 0 {
+		s += ", flags:" + tcpFlagLetters(tcpFlags)
+	}
+	return s
 }
 
 // tcpFlagLetters writes TCP flags in the short form of tcpdump.

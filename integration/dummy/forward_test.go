@@ -141,7 +141,7 @@ func TestFlowsAndMegaflows(t *testing.T) {
 	// Idle megaflows go after max-idle, 10 s.
 	s.contains("dpctl/dump-flows", s.Appctl("dpctl/dump-flows"), "actions:drop")
 	s.Appctl("time/warp", "11000", "500")
-	if out := s.Appctl("dpctl/dump-flows"); out != "flow-dump from the main thread:\n" {
+	if out := s.Appctl("dpctl/dump-flows"); out != "" {
 		t.Errorf("megaflows that should have gone: %s", out)
 	}
 }

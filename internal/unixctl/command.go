@@ -88,13 +88,17 @@ func (s *Server) find(name string, args []json.RawMessage) (*command, []string, 
 	return c, words, nil
 }
 
-// listCommands answers list-commands: names in order, padded to 23 columns, then the usage.
-func (s *Server) listCommands() string {
+// listCommands answers list-commands.
+func (s *Server) listCommands() string { return s.List("") }
+
+// List is the text of list-commands of the commands whose names begin with prefix: names in order, padded to 23 columns,
+// then the usage.
+func (s *Server) List(prefix string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	names := make([]string, 0, len(s.commands))
 	for n, c := range s.commands {
-		if c.usage != hidden {
+		if c.usage != hidden && strings.HasPrefix(n, prefix) {
 			names = append(names, n)
 		}
 	}

@@ -63,6 +63,20 @@ func (t *Translator) SkipNames(recirc, cookie uint32) {
 	t.cookies.skip(cookie)
 }
 
+// Features are what translations take the datapath to have.
+func (t *Translator) Features() datapath.Features {
+	t.o.Mu.RLock()
+	defer t.o.Mu.RUnlock()
+	return t.o.Features
+}
+
+// SetFeatures has translations take the datapath to have these features; the caller has megaflows translated anew.
+func (t *Translator) SetFeatures(f datapath.Features) {
+	t.o.Mu.Lock()
+	defer t.o.Mu.Unlock()
+	t.o.Features = f
+}
+
 // Translate implements datapath.Translator.
 func (t *Translator) Translate(req *datapath.Request, res *datapath.Result) { t.Trace(req, res, nil) }
 
