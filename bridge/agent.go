@@ -16,6 +16,7 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
@@ -73,7 +74,8 @@ type Agent struct {
 	mu         sync.RWMutex
 	translator *pipeline.Translator
 	engine     *datapath.Engine
-	meters     *datapath.Meters // nil: the datapath has none
+	meters     *datapath.Meters  // nil: the datapath has none
+	conns      conntrack.Control // nil: the datapath tracks none
 	// portRefs says whose a datapath port is; replaced whole.
 	portRefs     atomic.Pointer[map[odp.Port]portRef]
 	portsVersion version
@@ -130,6 +132,9 @@ func New(o Options) (*Agent, error) {
 		return nil, fmt.Errorf("adopt the flows of datapath %s: %w", o.Datapath.Name(), err)
 	}
 	a.translator.SkipNames(a.engine.AdoptedNames())
+	if ct, ok := o.Datapath.(datapath.Conntracker); ok {
+		a.conns = ct.Conntrack()
+	}
 	if dp, ok := o.Datapath.(datapath.Meterer); ok {
 		a.meters = datapath.NewMeters(dp)
 		a.engine.HoldMeters(a.meters)

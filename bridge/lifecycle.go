@@ -29,7 +29,7 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b.configs.bits = map[openflow.PortNo]uint32{}
 	b.view.Store(&view{})
 	b.sw = ofctrl.New(ofctrl.Options{
-		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Meters: a.meters, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
+		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Meters: a.meters, Conntrack: a.conns, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
 		TLS: func() tlsfiles.Files { return *a.tls.Load() }, AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))

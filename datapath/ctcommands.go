@@ -332,9 +332,8 @@ func ctBuckets(c conntrack.Control, _, args []string) (string, error) {
 		if n > gt {
 			cell = strconv.Itoa(n)
 		}
-		fmt.Fprintf(&s, "   0..  7   | %5s\n", cell)
+		fmt.Fprintf(&s, "   0..  7   | %5s\n\n", cell)
 	}
-	s.WriteByte('\n')
 	return s.String(), nil
 }
 

@@ -94,6 +94,16 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 			return err
 		}
 		return c.bundleAdd(m)
+	case *openflow.CTFlushZone:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.ctFlushZone(m)
+	case *openflow.CTFlush:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.ctFlush(m)
 	case *openflow.RoleRequest:
 		return c.handleRole(ctx, xid, m)
 	case *openflow.SetAsync:

@@ -64,7 +64,7 @@ func (c *conn) tlvTable(ctx context.Context, xid uint32) error {
 // unsupported is the error for a message that is well-formed and not done yet.
 func unsupported(v openflow.Version, m openflow.Message) error {
 	switch m := m.(type) {
-	case *openflow.TLVTableMod, *openflow.CTFlushZone, *openflow.CTFlush:
+	case *openflow.TLVTableMod, *openflow.CTFlush:
 		return openflow.BadExperimenterType
 	case *openflow.Raw:
 		if m.Vendor != 0 {

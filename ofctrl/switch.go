@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/tlsfiles"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
@@ -55,9 +56,11 @@ type Options struct {
 	Tables *table.Tables
 	// Meters are those of the datapath, which bridges share; nil: it has none.
 	Meters *datapath.Meters
-	Host   Host
-	Log    *logrus.Entry
-	Clock  clock.Clock
+	// Conntrack has the connections of the datapath; nil: it tracks none.
+	Conntrack conntrack.Control
+	Host      Host
+	Log       *logrus.Entry
+	Clock     clock.Clock
 	// TLS names the files of ssl: and pssl: connections as they are now; nil: there are none.
 	TLS func() tlsfiles.Files
 	// AnySocketPath allows controllers on Unix sockets anywhere (--no-self-confinement).

@@ -50,12 +50,13 @@ type TCPEnd struct {
 	State  TCPState
 	Scale  uint8 // of its windows
 	Scaled bool  // it has sent the window scale option
+	Found  bool  // its SYN was not seen: windows are checked liberally
 }
 
 func (c *conn) entry(now int64) Entry {
 	e := Entry{Orig: c.orig, Reply: c.reply, Mark: c.mark, Label: c.label, NAT: c.nat, Timeout: uint32((c.expires - now) / 1e9)}
 	for i, p := range c.tcp {
-		e.TCP[i] = TCPEnd{State: p.state, Scaled: p.scale&scaleOffered != 0, Scale: p.scale & scaleMask}
+		e.TCP[i] = TCPEnd{State: p.state, Scaled: p.scale&scaleOffered != 0, Found: p.scale&scaleUnknown != 0, Scale: p.scale & scaleMask}
 	}
 	return e
 }

@@ -148,6 +148,7 @@ type verdict uint8
 
 const (
 	valid    verdict = iota
+	nearly           // valid, but does not keep the connection alive
 	validNew         // belongs to it, but it has seen no answer
 	invalid
 	renews // the connection is over and this is the first packet of another
@@ -227,6 +228,7 @@ func (c *conn) segment(s *segment, reply, check bool) verdict {
 		ends := *s
 		ends.flags &^= flagACK | flagSYN
 		c.advance(&ends, src, dst, end, ack, win, sws)
+		return nearly
 	default:
 		return invalid
 	}

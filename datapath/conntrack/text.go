@@ -69,14 +69,14 @@ func (e *Entry) Text(o TextOptions) string {
 		fmt.Fprintf(&s, ",protoinfo=(state=%s)", e.TCPStateName())
 		return s.String()
 	}
-	flags := func(p TCPEnd) string {
-		if p.Scaled {
-			return "WINDOW_SCALE"
-		}
-		return "0"
+	fmt.Fprintf(&s, ",protoinfo=(state_orig=%s,state_reply=%s", a.State, b.State)
+	if a.Scale != 0 || b.Scale != 0 {
+		fmt.Fprintf(&s, ",wscale_orig=%d,wscale_reply=%d", a.Scale, b.Scale)
 	}
-	fmt.Fprintf(&s, ",protoinfo=(state_orig=%s,state_reply=%s,wscale_orig=%d,wscale_reply=%d,flags_orig=%s,flags_reply=%s)",
-		a.State, b.State, a.Scale, b.Scale, flags(a), flags(b))
+	if f, g := a.flags(), b.flags(); f != "" || g != "" {
+		fmt.Fprintf(&s, ",flags_orig=%s,flags_reply=%s", f, g)
+	}
+	s.WriteByte(')')
 	return s.String()
 }
 
@@ -87,6 +87,17 @@ func (e *Entry) TCPStateName() string {
 		s = TCPTimeWait
 	}
 	return s.String()
+}
+
+// flags are what is known of an end, in OVS's words.
+func (e *TCPEnd) flags() string {
+	switch {
+	case e.Scaled:
+		return "WINDOW_SCALE"
+	case e.Found:
+		return "BE_LIBERAL"
+	}
+	return ""
 }
 
 // String is the state's name in dumps.

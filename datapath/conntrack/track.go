@@ -56,7 +56,7 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 			c, create, reply = nil, true, false
 		case validNew:
 			state |= New
-		case valid:
+		case valid, nearly:
 			state |= Established
 			if reply {
 				state |= Reply
@@ -115,7 +115,7 @@ func (t *Table) advance(c *conn, p *packet.Packet, h *header, reply bool, now in
 	} else {
 		v = c.silent(reply)
 	}
-	if v != invalid && v != renews {
+	if v == valid || v == validNew {
 		t.touch(c, reply, now)
 	}
 	return v
