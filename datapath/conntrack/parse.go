@@ -30,12 +30,12 @@ func (h *header) parse(p *packet.Packet, key *flow.Key, verify bool) bool {
 	}
 	h.l3, h.l4, h.end = o.L3, o.L4, o.End
 	ip, l4 := p.Data[o.L3:o.End], p.Data[o.L4:o.End]
-	switch parsed.Get(flow.EthType) {
-	case packet.EthTypeIPv4:
+	switch version := ip[0] >> 4; {
+	case version == 4 && parsed.Get(flow.EthType) == packet.EthTypeIPv4:
 		if verify && packet.Checksum(ip[:o.L4-o.L3], 0) != 0 {
 			return false
 		}
-	case packet.EthTypeIPv6:
+	case version == 6 && parsed.Get(flow.EthType) == packet.EthTypeIPv6:
 	default:
 		return false
 	}
