@@ -18,6 +18,9 @@ type header struct {
 	l3, l4         int // where the IP header and what is behind it start
 	end            int // of the IP packet
 	inner3, inner4 int // the same of the packet that an error is about
+	// frag has the bits of nw_frag. A later fragment has no ports yet.
+	frag   uint8
+	fragID uint32
 }
 
 // parse reads a packet; false: it cannot be tracked. verify says that checksums must be right.
@@ -41,13 +44,31 @@ func (h *header) parse(p *packet.Packet, key *flow.Key, verify bool) bool {
 	}
 	h.addresses(ip)
 	h.tuple.Proto = uint8(parsed.Get(flow.NwProto))
-	if parsed.Get(flow.IPFrag) != 0 {
-		return false
+	if h.frag = uint8(parsed.Get(flow.IPFrag)); h.frag != 0 {
+		if !h.fragmentID(ip) {
+			return false
+		}
+		// Checksums are those of the whole packet.
+		return h.later() || h.transport(l4, true)
 	}
 	if verify && !h.verify(p, ip, l4) {
 		return false
 	}
 	return h.transport(l4, true)
+}
+
+// fragmentID reads what the fragments of a packet have in common.
+func (h *header) fragmentID(ip []byte) (ok bool) {
+	if h.tuple.Family == FamilyIPv4 {
+		h.fragID = uint32(be.Uint16(ip[4:]))
+		return true
+	}
+	proto, id, ok := packet.IPv6Fragment(ip)
+	h.fragID = id
+	if h.later() {
+		h.tuple.Proto = proto // which flow.Key does not have
+	}
+	return ok
 }
 
 // addresses reads those of an IP header.
@@ -76,7 +97,7 @@ func (h *header) transport(b []byte, whole bool) bool {
 		}
 		return h.ports(b)
 	case t.Proto == packet.ProtoUDP:
-		if whole && (len(b) < packet.UDPLen || int(be.Uint16(b[4:])) != len(b)) {
+		if whole && (len(b) < packet.UDPLen || h.frag == 0 && int(be.Uint16(b[4:])) != len(b)) {
 			return false
 		}
 		return h.ports(b)

@@ -52,12 +52,13 @@ type Table struct {
 	cursor int  // in all, of the sweep
 	lru    conn // the ring of connections without reply, the one that was silent for longest first
 
-	max      uint32
-	check    bool // TCP sequence numbers
-	perZone  map[uint16]uint32
-	limits   limits
-	policies map[string]*Timeouts
-	counters Counters
+	max       uint32
+	check     bool // TCP sequence numbers
+	perZone   map[uint16]uint32
+	limits    limits
+	policies  map[string]*Timeouts
+	counters  Counters
+	fragments fragments
 }
 
 // NewTable makes an empty table.

@@ -29,8 +29,13 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 		return true
 	}
 	h.tuple.Zone = a.Zone
+	if h.frag != 0 && !t.fragment(&h, now) {
+		t.counters.Invalid++
+		write(key, Invalid, a.Zone, nil, nil)
+		return true
+	}
 	c, reply := t.lookup(&h, was != 0, now)
-	if c != nil && a.Force && reply && !h.related {
+	if c != nil && a.Force && reply && !h.related && !h.later() {
 		t.remove(c)
 		c, reply = nil, false
 	}
@@ -40,6 +45,8 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 	switch {
 	case c == nil && h.related:
 		state = Invalid
+	case c == nil && h.later():
+		state |= New // like its first fragment, which makes the connection
 	case c == nil:
 		create = true
 	case h.related:
@@ -107,6 +114,12 @@ func (t *Table) lookup(h *header, translated bool, now int64) (c *conn, reply bo
 
 // advance moves a connection on by one of its packets.
 func (t *Table) advance(c *conn, p *packet.Packet, h *header, reply bool, now int64) (v verdict) {
+	if h.later() {
+		if reply || c.replied {
+			return nearly
+		}
+		return validNew
+	}
 	if c.orig.Proto == packet.ProtoTCP {
 		s := parseSegment(p.Data[h.l4:h.end])
 		if v = c.segment(&s, reply, t.check); v == invalid {

@@ -23,7 +23,7 @@ func (c *conn) translate(p *packet.Packet, key *flow.Key, h *header, reply bool)
 			out.Src = mapped(wire(out.Family, h.address(p, true)))
 		}
 		h.rewriteInner(p.Data, other)
-	} else if h.tuple.ICMP() {
+	} else if h.tuple.ICMP() && !h.later() {
 		l4 := p.Data[h.l4:h.end]
 		put(l4, 2, 4, be.AppendUint16(nil, out.SrcPort))
 	}
@@ -33,7 +33,7 @@ func (c *conn) translate(p *packet.Packet, key *flow.Key, h *header, reply bool)
 	}
 	key.SetBytes(src, wire(out.Family, &out.Src))
 	key.SetBytes(dst, wire(out.Family, &out.Dst))
-	if !h.related && h.tuple.ports() {
+	if !h.related && h.tuple.ports() && !h.later() {
 		key.Set(flow.TCPSrc, uint64(out.SrcPort))
 		key.Set(flow.TCPDst, uint64(out.DstPort))
 	}

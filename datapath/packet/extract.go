@@ -285,3 +285,21 @@ func IPv6Payload(b []byte) (proto uint8, n int, ok bool) {
 	proto, frag, n, ok := ipv6Extensions(b)
 	return proto, n, ok && frag&flow.FragLater == 0
 }
+
+// IPv6Fragment finds the fragment header of a well-formed IPv6 packet: the protocol behind it and the packet's
+// identification.
+func IPv6Fragment(b []byte) (proto uint8, id uint32, ok bool) {
+	for proto, n := b[6], IPv6Len; len(b)-n >= 8; {
+		switch proto {
+		case protoFragment:
+			return b[n], be.Uint32(b[n+4:]), true
+		case protoHopOpts, protoRouting, protoDstOpts:
+			proto, n = b[n], n+(int(b[n+1])+1)*8
+		case protoAH:
+			proto, n = b[n], n+(int(b[n+1])+2)*4
+		default:
+			return 0, 0, false
+		}
+	}
+	return 0, 0, false
+}
