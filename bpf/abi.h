@@ -6,7 +6,7 @@
 #include "kernel.h"
 #include "flow_key.h"
 
-#define LAYOUT_VERSION 3
+#define LAYOUT_VERSION 4
 
 #define PORT_NONE 0xffffffffu
 #define IFNAMSIZ 16
@@ -54,10 +54,14 @@ enum drop_reason {
 	DROP_MAX,
 };
 
-struct port_stats {
+/* Of one port on one CPU: what packets need is one cache line. */
+struct port_counts {
 	__u64 rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 	__u64 tokens; /* token bucket of upcalls, packets * 2^16 */
 	__u64 token_time; /* jiffies of its last filling */
+};
+
+struct port_drops {
 	__u64 drops[DROP_MAX];
 };
 
@@ -67,12 +71,26 @@ struct port_stats {
 #define SLOT_WORDS 22
 
 /* A megaflow. Dead slots are skipped; the words of a slot change only while it is dead and a
- * grace period after its death. */
+ * grace period after its death. What a dense subtable needs are two cache lines side by side, all in little memory: with many
+ * flows, time goes into fetching lines and translating addresses.
+ *
+ * Most flows are of one CPU: the first that hits a slot owns the counters in it. Others count in flow_stats, and say so. */
+#define DENSE_WORDS 7
 struct flow_slot {
-	__u32 sub; /* subtable + 1, 0: dead */
-	__u32 reserved;
-	__u64 act; /* the first action; the list starts in the block of the same number */
-	__u64 key[SLOT_WORDS]; /* the masked words of the subtable, in its order */
+	__u32 sub;   /* subtable + 1, 0: dead */
+	__u32 owner; /* CPU + 1 that counts here, 0: none yet */
+	__u64 act;   /* the first action; the list starts in the block of the same number */
+	__u64 packets, bytes, used;
+	__u32 tcp_flags;
+	__u32 spread; /* flow_stats of this slot are not empty */
+	__u64 key[DENSE_WORDS]; /* the masked words of the subtable, in its order */
+	__u64 reserved[3];
+};
+
+/* The words of a slot behind those, if the subtable is not dense. */
+struct key_tail {
+	__u64 key[SLOT_WORDS - DENSE_WORDS];
+	__u64 reserved;
 };
 
 struct flow_stats {
@@ -82,12 +100,15 @@ struct flow_stats {
 	__u64 tcp_flags;
 };
 
-/* A mask: words[i] of the key, with mask[i]. Unused places have mask 0. */
+/* A mask: words[i] of the key, with mask[i]. Unused places have mask 0. Most masks have only words at the beginning of the
+ * key; these have all of them, in order, so that no index is needed. */
 struct subtable {
-	__u32 words;
+	__u16 words;
+	__u16 dense; /* the first DENSE_WORDS of the key, whatever their masks are */
 	__u32 seed;
-	__u8 idx[24];
 	__u64 mask[SLOT_WORDS];
+	__u8 idx[24];
+	__u64 reserved[6];
 };
 
 /* Entry: slot << 32 | signature; signature 0: empty. overflow counts the entries that would
@@ -115,12 +136,8 @@ struct dp_config {
 	__u32 reserved;
 };
 
-/* Mask cache: the subtable (+ 1) in which packets of a hash were found last. It is one value, as long as one
- * of a per-CPU map may be. */
-#define CACHE_SIZE 32768
-struct mask_cache {
-	__u8 sub[CACHE_SIZE];
-};
+/* Mask cache: the subtable (+ 1) in which packets of a hash were found last. */
+#define CACHE_BITS 15
 
 /* ---- actions ---- */
 
@@ -240,5 +257,64 @@ struct upcall_rec {
 /* ---- per CPU ---- */
 
 struct totals {
-	__u64 hit, missed, lost, mask_hit, cache_hit;
+	__u64 hit; /* by search */
+	__u64 missed, lost, mask_hit, cache_hit;
+};
+
+/* The packet in hand: state that lives from program to program. */
+struct ctx_state {
+	__u64 keywords[FLOW_KEY_WORDS]; /* struct ctx.key */
+	__u64 reserved;
+	/* Pairs that are written as one word: see pair(). */
+	__u32 l3; /* offsets from the Ethernet header; 0: there is none */
+	__u32 l4;
+	__u32 nw_proto; /* with l4: what is there */
+	__u32 routed; /* an IPv6 routing header has another final destination */
+	__u32 changed;   /* the packet is not what the key says */
+	__u32 pad;
+	__u32 recircs;
+	__u32 sent;      /* copies that went somewhere */
+	__u32 injected;  /* has its actions already */
+	__u32 trunc;  /* upcall: bytes of the packet that go up, 0: all */
+	__u32 out_port;  /* for tests: where the packet went, */
+	__u32 reason;    /* or why it did not */
+	__u32 in_port;
+	__u32 sender;    /* somebody on this host waits for the verdict */
+
+	__u32 pos; /* see forget() */
+	__u32 left;
+	__u32 frag;
+	__u32 block; /* next action: block and word in it */
+	__u32 pc;
+	__u32 search; /* subtables tried */
+	__u32 hash;   /* of the mask cache */
+	__u32 copy;   /* this is of a copy that is on its way to the inject program, */
+	__u32 mark;   /* which has this mark */
+	__u32 kind; /* upcall: kind and cookie; hash: symmetric and basis */
+	__u32 cookie;
+	__u32 last;      /* upcall: nothing follows */
+	__u32 dirty;     /* l3 words from IPV6_SRC on were written for an earlier packet */
+	__u32 meta;      /* so were metadata words from DP_HASH on */
+};
+
+/* The key's words are also reached by an index that the verifier knows to be below 128. */
+union ctx {
+	struct flow_key key;
+	__u64 w[128];
+	struct ctx_state s;
+};
+
+#define NEST_MAX 5
+
+struct cpu {
+	/* How many copies deep this CPU is: a program of ours may run inside bpf_clone_redirect of
+	 * another (a bridge on top of a bridge). */
+	__u32 nest;
+	__u32 id; /* number of the CPU + 1 */
+	struct totals total;
+	__u64 reserved[2];
+	union ctx ctx[NEST_MAX];
+	__u64 sub_hits[MASKS_MAX]; /* of subtables, by search */
+	__u8 cache[1 << CACHE_BITS];
+	struct port_counts port[]; /* port_mask + 1 of them */
 };

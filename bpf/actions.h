@@ -38,7 +38,7 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			return drop(c, a.a);
 		case ACT_OUTPUT:
 			if (a.op & ACT_LAST)
-				return output_last(skb, c, a.c);
+				return output_last(skb, c, cpu_get(), a.c, frame_len(skb));
 			output_copy(skb, c, a.c);
 			break;
 		case ACT_USERSPACE:
@@ -155,74 +155,86 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 	return go(skb, c, PROG_ACTIONS);
 }
 
-/* Counts the hit and starts the flow's actions. Most lists are one output. */
-static __always_inline int hit(struct __sk_buff *skb, union ctx *c, struct totals *t, __u32 n)
+/* Counts a packet of a flow that another CPU owns. */
+static __always_inline void count_elsewhere(struct flow_slot *slot, __u32 n, __u32 cpu, __u32 len, __u32 flags)
 {
-	__u32 at = n * stat_stride;
-	struct flow_slot *slot = bpf_map_lookup_elem(&slots, &n);
 	struct flow_stats *st;
-	struct act a;
 
-	if (stat_atomic)
-		at += bpf_get_smp_processor_id() % stat_columns;
-	else
-		at += bpf_get_smp_processor_id();
-	st = bpf_map_lookup_elem(&stats, &at);
-	if (!slot || !st)
-		return drop(c, DROP_INTERNAL);
-	t->hit++;
+	if (cpu >= stat_columns)
+		cpu %= stat_columns;
+	st = AT(stats, (n * stat_stride + cpu) & stat_mask);
+	if (!slot->spread)
+		slot->spread = 1;
 	if (stat_atomic) {
 		__sync_fetch_and_add(&st->packets, 1);
-		__sync_fetch_and_add(&st->bytes, frame_len(skb));
+		__sync_fetch_and_add(&st->bytes, len);
 	} else {
 		st->packets++;
-		st->bytes += frame_len(skb);
+		st->bytes += len;
 	}
 	st->used = bpf_jiffies64();
-	st->tcp_flags |= bpf_ntohs(c->key.tcp_flags);
+	st->tcp_flags |= flags;
+}
+
+/* Counts the hit and starts the flow's actions. Most lists are one output. */
+static __always_inline int hit(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, __u32 n, __u32 len)
+{
+	struct flow_slot *slot = AT(slots, n & slot_mask);
+	__u32 id = cpu->id, owner = slot->owner;
+	__u32 flags = bpf_ntohs(c->key.tcp_flags);
+	struct act a;
+
+	if (!owner && !__sync_val_compare_and_swap(&slot->owner, 0, id))
+		owner = id;
+	if (owner == id) {
+		slot->packets++;
+		slot->bytes += len;
+		slot->used = bpf_jiffies64();
+		if (flags)
+			slot->tcp_flags |= flags;
+	} else {
+		count_elsewhere(slot, n & slot_mask, id - 1, len, flags);
+	}
 
 	a = *(struct act *)&slot->act;
 	if (a.op == (ACT_OUTPUT | ACT_LAST))
-		return output_last(skb, c, a.c);
+		return output_last(skb, c, cpu, a.c, len);
 	c->s.block = n;
 	c->s.pc = 0;
 	return go(skb, c, PROG_ACTIONS);
 }
 
-static __always_inline int miss(struct __sk_buff *skb, union ctx *c, struct totals *t)
+static __always_inline int miss(struct __sk_buff *skb, union ctx *c, struct cpu *cpu)
 {
-	t->missed++;
+	cpu->total.missed++;
 	c->s.kind = c->s.cookie = 0;
 	c->s.last = 1;
 	return go(skb, c, PROG_UPCALL);
 }
 
-static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct totals *t)
+static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct cpu *cpu)
 {
 	__u32 n = 0;
 
-	switch (search(c, t, &n)) {
+	switch (search(c, cpu, &n)) {
 	case SEARCH_HIT:
-		return hit(skb, c, t, n);
+		cpu->total.hit++;
+		return hit(skb, c, cpu, n, frame_len(skb));
 	case SEARCH_MORE:
 		return go(skb, c, PROG_MORE);
 	}
-	return miss(skb, c, t);
+	return miss(skb, c, cpu);
 }
 
 /* Finds the flow of a parsed packet and does what it says. */
-static __always_inline int classify(struct __sk_buff *skb, union ctx *c)
+static __always_inline int classify(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, __u32 len)
 {
-	__u32 zero = 0, n;
-	struct totals *t = bpf_map_lookup_elem(&total, &zero);
+	__u32 n = cache_lookup(c, cpu);
 
-	if (!t)
-		return drop(c, DROP_INTERNAL);
-	n = cache_lookup(c);
 	if (n != SLOT_NONE) {
-		t->cache_hit++;
-		return hit(skb, c, t, n);
+		cpu->total.cache_hit++;
+		return hit(skb, c, cpu, n, len);
 	}
 	c->s.search = 0;
-	return search_on(skb, c, t);
+	return search_on(skb, c, cpu);
 }

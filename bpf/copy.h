@@ -23,19 +23,21 @@ static __always_inline struct act act_of(const struct act_block *b, __u32 pc)
 /* Runs a list on a copy of the packet. */
 static __always_inline void run_copy(struct __sk_buff *skb, union ctx *c, __u32 block)
 {
-	__u32 zero = 0, *level = bpf_map_lookup_elem(&nest, &zero), at, mark = skb->mark;
+	__u32 zero = 0, at, mark = skb->mark;
 	struct dp_config *cfg = bpf_map_lookup_elem(&config, &zero);
+	struct cpu *cpu = cpu_get();
 	union ctx *copy;
 	long err;
 
-	if (!level || !cfg)
+	if (!cfg)
 		return;
-	at = *level + 1;
-	copy = bpf_map_lookup_elem(&ctxs, &at);
-	if (!copy) {
+	at = cpu->nest + 1;
+	if (at >= NEST_MAX) {
 		lose(c->s.in_port, DROP_NESTING);
 		return;
 	}
+	barrier_var(at);
+	copy = &cpu->ctx[at];
 	copy->s = c->s;
 	copy->s.block = block;
 	copy->s.pc = copy->s.sent = copy->s.injected = copy->s.trunc = 0;
@@ -45,9 +47,9 @@ static __always_inline void run_copy(struct __sk_buff *skb, union ctx *c, __u32 
 	copy->s.copy = 1;
 	copy->s.mark = mark;
 	skb->mark = INJECT_COPY;
-	++*level;
+	cpu->nest++;
 	err = bpf_clone_redirect(skb, cfg->inject_ifindex, 0);
-	--*level;
+	cpu->nest--;
 	skb->mark = mark;
 	copy->s.copy = 0;
 	if (err < 0)

@@ -17,14 +17,14 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline __u32 port_of(__u32 ifindex)
 {
-	__u32 at = ifindex & port_index_mask;
+	const struct port_index *e = AT(port_idx, ifindex & port_index_mask);
 
-	for (int i = 0; i < PORT_PROBES; i++) {
-		struct port_index *e = bpf_map_lookup_elem(&port_idx, &at);
-
-		if (e && e->ifindex == ifindex)
+	if (e->ifindex == ifindex)
+		return e->port;
+	for (int i = 1; i < PORT_PROBES; i++) {
+		e = AT(port_idx, (ifindex + i) & port_index_mask);
+		if (e->ifindex == ifindex)
 			return e->port;
-		at = (at + 1) & port_index_mask;
 	}
 	return PORT_NONE;
 }
@@ -33,42 +33,44 @@ static __always_inline __u32 port_of(__u32 ifindex)
 static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_port, __u32 recirc_id,
 				  __u32 dp_hash)
 {
-	c->s.in_port = in_port;
-	c->key.in_port = bpf_htonl(in_port);
-	c->key.recirc_id = bpf_htonl(recirc_id);
+	store(&c->w[KW_IN_PORT], bpf_htonl(in_port) | (__u64)bpf_htonl(recirc_id) << 32);
 	parse_metadata(skb, c);
 	if (c->s.meta | dp_hash) {
 		c->key.dp_hash = bpf_htonl(dp_hash);
 		c->s.meta = dp_hash != 0;
 	}
-	c->s.recircs = c->s.sent = c->s.injected = c->s.trunc = 0;
-	c->s.out_port = PORT_NONE;
-	c->s.reason = DROP_MAX;
+	pair(recircs, sent, 0, 0);
+	pair(injected, trunc, 0, 0);
+	pair(out_port, reason, PORT_NONE, DROP_MAX);
 }
 
 static __always_inline int receive(struct __sk_buff *skb, __u32 sender)
 {
-	__u32 port = port_of(skb->ifindex);
-	struct port_stats *ps;
+	__u32 port = port_of(skb->ifindex), len = frame_len(skb);
+	struct port_counts *pc;
+	struct cpu *cpu;
 	union ctx *c;
 
-	if (port == PORT_NONE)
-		return TC_ACT_UNSPEC;
-	ps = port_stats_get(port);
-	c = ctx_get();
-	if (!ps || !c)
-		return drop_port(port, c ? DROP_INTERNAL : DROP_NESTING);
-	ps->rx_packets++;
-	ps->rx_bytes += frame_len(skb);
+	if (port >= max_ports)
+		return TC_ACT_UNSPEC; /* PORT_NONE */
+	cpu = cpu_get();
+	c = ctx_of(cpu);
+	if (!c)
+		return drop_port(port, DROP_NESTING);
+	pc = port_counts_get(cpu, port);
+	pc->rx_packets++;
+	pc->rx_bytes += len;
+	pair(in_port, sender, port, sender);
 	start(skb, c, port, 0, 0);
-	c->s.sender = sender;
+	if (parse_plain(skb, c, len))
+		return classify(skb, c, cpu, len);
 	switch (parse(skb, c)) {
 	case PARSE_PULL:
 		return go(skb, c, PROG_AGAIN);
 	case PARSE_LIMIT:
 		return drop(c, DROP_HEADERS);
 	}
-	return classify(skb, c);
+	return classify(skb, c, cpu, len);
 }
 
 /* Of a netdev port: what the device received. */
@@ -113,8 +115,9 @@ int inject(struct __sk_buff *skb)
 		return drop_port(in->in_port, DROP_NESTING);
 	skb->mark = in->mark;
 	skb->priority = in->priority;
+	pair(in_port, sender, in->in_port, 1);
 	start(skb, c, in->in_port, in->recirc_id, in->dp_hash);
-	c->s.injected = c->s.sender = 1;
+	c->s.injected = 1;
 	c->s.block = in->block;
 	c->s.pc = 0;
 	switch (parse(skb, c)) {
@@ -140,7 +143,8 @@ int actions(struct __sk_buff *skb)
 SEC("tc")
 int again(struct __sk_buff *skb)
 {
-	union ctx *c = ctx_get();
+	struct cpu *cpu = cpu_get();
+	union ctx *c = ctx_of(cpu);
 	__u32 len = skb->len;
 	int r;
 
@@ -156,18 +160,17 @@ int again(struct __sk_buff *skb)
 		return drop(c, DROP_HEADERS);
 	if (c->s.injected)
 		return go(skb, c, PROG_ACTIONS);
-	return classify(skb, c);
+	return classify(skb, c, cpu, frame_len(skb));
 }
 
 /* Goes on with the search behind the first SEARCH_TURN subtables. */
 SEC("tc")
 int more(struct __sk_buff *skb)
 {
-	__u32 zero = 0;
-	struct totals *t = bpf_map_lookup_elem(&total, &zero);
-	union ctx *c = ctx_get();
+	struct cpu *cpu = cpu_get();
+	union ctx *c = ctx_of(cpu);
 
-	return c && t ? search_on(skb, c, t) : TC_ACT_SHOT;
+	return c ? search_on(skb, c, cpu) : TC_ACT_SHOT;
 }
 
 /* Makes the key say what actions have made of the packet. */
@@ -198,8 +201,8 @@ int hash(struct __sk_buff *skb)
 SEC("tc")
 int upcall(struct __sk_buff *skb)
 {
-	union ctx *c = ctx_get();
-	__u32 zero = 0;
+	struct cpu *cpu = cpu_get();
+	union ctx *c = ctx_of(cpu);
 	int err;
 
 	if (!c)
@@ -209,10 +212,7 @@ int upcall(struct __sk_buff *skb)
 	err = send_up(skb, c);
 	c->s.trunc = 0;
 	if (err) {
-		struct totals *t = bpf_map_lookup_elem(&total, &zero);
-
-		if (t)
-			t->lost++;
+		cpu->total.lost++;
 		if (c->s.last)
 			return drop(c, err);
 		lose(c->s.in_port, err);

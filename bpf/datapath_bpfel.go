@@ -68,6 +68,18 @@ type DatapathBucket struct {
 	Overflow uint64
 }
 
+type DatapathCpu struct {
+	_        structs.HostLayout
+	Nest     uint32
+	Id       uint32
+	Total    DatapathTotals
+	Reserved [2]uint64
+	Ctx      [5]DatapathCtx
+	SubHits  [256]uint64
+	Cache    [32768]uint8
+	Port     [0]DatapathPortCounts
+}
+
 type DatapathCtx struct {
 	_   structs.HostLayout
 	Key struct {
@@ -145,34 +157,35 @@ type DatapathCtx struct {
 type DatapathCtxState struct {
 	_        structs.HostLayout
 	Keywords [69]uint64
-	InPort   uint32
+	Reserved uint64
 	L3       uint32
 	L4       uint32
 	NwProto  uint32
+	Routed   uint32
+	Changed  uint32
+	Pad      uint32
+	Recircs  uint32
+	Sent     uint32
+	Injected uint32
+	Trunc    uint32
+	OutPort  uint32
+	Reason   uint32
+	InPort   uint32
+	Sender   uint32
 	Pos      uint32
 	Left     uint32
 	Frag     uint32
-	Routed   uint32
 	Block    uint32
 	Pc       uint32
 	Search   uint32
 	Hash     uint32
-	Recircs  uint32
-	Trunc    uint32
 	Copy     uint32
 	Mark     uint32
 	Kind     uint32
 	Cookie   uint32
-	Changed  uint32
 	Last     uint32
-	Injected uint32
-	Sender   uint32
-	Sent     uint32
 	Dirty    uint32
 	Meta     uint32
-	OutPort  uint32
-	Reason   uint32
-	_        [4]byte
 }
 
 type DatapathDpConfig struct {
@@ -226,9 +239,15 @@ const (
 type DatapathFlowSlot struct {
 	_        structs.HostLayout
 	Sub      uint32
-	Reserved uint32
+	Owner    uint32
 	Act      uint64
-	Key      [22]uint64
+	Packets  uint64
+	Bytes    uint64
+	Used     uint64
+	TcpFlags uint32
+	Spread   uint32
+	Key      [7]uint64
+	Reserved [3]uint64
 }
 
 type DatapathFlowStats struct {
@@ -251,9 +270,10 @@ type DatapathInjectRec struct {
 	Reserved uint32
 }
 
-type DatapathMaskCache struct {
-	_   structs.HostLayout
-	Sub [32768]uint8
+type DatapathKeyTail struct {
+	_        structs.HostLayout
+	Key      [15]uint64
+	Reserved uint64
 }
 
 type DatapathOrder struct {
@@ -277,6 +297,23 @@ type DatapathPort struct {
 	Pad2        uint32
 }
 
+type DatapathPortCounts struct {
+	_         structs.HostLayout
+	RxPackets uint64
+	RxBytes   uint64
+	TxPackets uint64
+	TxBytes   uint64
+	RxDropped uint64
+	TxDropped uint64
+	Tokens    uint64
+	TokenTime uint64
+}
+
+type DatapathPortDrops struct {
+	_     structs.HostLayout
+	Drops [44]uint64
+}
+
 type DatapathPortIndex struct {
 	_       structs.HostLayout
 	Ifindex uint32
@@ -290,19 +327,6 @@ const (
 	DatapathPortKindPORT_INTERNAL DatapathPortKind = 1
 	DatapathPortKindPORT_TUNNEL   DatapathPortKind = 2
 )
-
-type DatapathPortStats struct {
-	_         structs.HostLayout
-	RxPackets uint64
-	RxBytes   uint64
-	TxPackets uint64
-	TxBytes   uint64
-	RxDropped uint64
-	TxDropped uint64
-	Tokens    uint64
-	TokenTime uint64
-	Drops     [44]uint64
-}
 
 type DatapathProgIndex uint32
 
@@ -321,11 +345,13 @@ const (
 )
 
 type DatapathSubtable struct {
-	_     structs.HostLayout
-	Words uint32
-	Seed  uint32
-	Idx   [24]uint8
-	Mask  [22]uint64
+	_        structs.HostLayout
+	Words    uint16
+	Dense    uint16
+	Seed     uint32
+	Mask     [22]uint64
+	Idx      [24]uint8
+	Reserved [6]uint64
 }
 
 type DatapathTotals struct {
@@ -430,24 +456,12 @@ type DatapathUpcallRec struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	DatapathMapActs          = "acts"
-	DatapathMapBuckets       = "buckets"
-	DatapathMapCache         = "cache"
 	DatapathMapConfig        = "config"
-	DatapathMapCtxs          = "ctxs"
 	DatapathMapInjects       = "injects"
 	DatapathMapMeters        = "meters"
-	DatapathMapNest          = "nest"
-	DatapathMapOrders        = "orders"
-	DatapathMapPortIdx       = "port_idx"
-	DatapathMapPortStat      = "port_stat"
-	DatapathMapPorts         = "ports"
+	DatapathMapPortDrop      = "port_drop"
 	DatapathMapProgs         = "progs"
 	DatapathMapRings         = "rings"
-	DatapathMapSlots         = "slots"
-	DatapathMapStats         = "stats"
-	DatapathMapSubHits       = "sub_hits"
-	DatapathMapSubtables     = "subtables"
-	DatapathMapTotal         = "total"
 	DatapathProgActions      = "actions"
 	DatapathProgAgain        = "again"
 	DatapathProgClock        = "clock"
@@ -464,14 +478,20 @@ const (
 	DatapathProgUpcall       = "upcall"
 	DatapathVarAbiTypes      = "abi_types"
 	DatapathVarBucketMask    = "bucket_mask"
+	DatapathVarCpuMask       = "cpu_mask"
+	DatapathVarCpuSize       = "cpu_size"
 	DatapathVarCrc32cShift   = "crc32c_shift"
 	DatapathVarHashMul       = "hash_mul"
 	DatapathVarMaxPorts      = "max_ports"
 	DatapathVarN_rings       = "n_rings"
 	DatapathVarPortIndexMask = "port_index_mask"
+	DatapathVarPortMask      = "port_mask"
+	DatapathVarSlotMask      = "slot_mask"
 	DatapathVarStatAtomic    = "stat_atomic"
 	DatapathVarStatColumns   = "stat_columns"
+	DatapathVarStatMask      = "stat_mask"
 	DatapathVarStatStride    = "stat_stride"
+	DatapathVarUseCache      = "use_cache"
 )
 
 // LoadDatapath returns the embedded CollectionSpec for Datapath.
@@ -536,25 +556,13 @@ type DatapathProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathMapSpecs struct {
-	Acts      *ebpf.MapSpec `ebpf:"acts"`
-	Buckets   *ebpf.MapSpec `ebpf:"buckets"`
-	Cache     *ebpf.MapSpec `ebpf:"cache"`
-	Config    *ebpf.MapSpec `ebpf:"config"`
-	Ctxs      *ebpf.MapSpec `ebpf:"ctxs"`
-	Injects   *ebpf.MapSpec `ebpf:"injects"`
-	Meters    *ebpf.MapSpec `ebpf:"meters"`
-	Nest      *ebpf.MapSpec `ebpf:"nest"`
-	Orders    *ebpf.MapSpec `ebpf:"orders"`
-	PortIdx   *ebpf.MapSpec `ebpf:"port_idx"`
-	PortStat  *ebpf.MapSpec `ebpf:"port_stat"`
-	Ports     *ebpf.MapSpec `ebpf:"ports"`
-	Progs     *ebpf.MapSpec `ebpf:"progs"`
-	Rings     *ebpf.MapSpec `ebpf:"rings"`
-	Slots     *ebpf.MapSpec `ebpf:"slots"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	SubHits   *ebpf.MapSpec `ebpf:"sub_hits"`
-	Subtables *ebpf.MapSpec `ebpf:"subtables"`
-	Total     *ebpf.MapSpec `ebpf:"total"`
+	Acts     *ebpf.MapSpec `ebpf:"acts"`
+	Config   *ebpf.MapSpec `ebpf:"config"`
+	Injects  *ebpf.MapSpec `ebpf:"injects"`
+	Meters   *ebpf.MapSpec `ebpf:"meters"`
+	PortDrop *ebpf.MapSpec `ebpf:"port_drop"`
+	Progs    *ebpf.MapSpec `ebpf:"progs"`
+	Rings    *ebpf.MapSpec `ebpf:"rings"`
 }
 
 // DatapathVariableSpecs contains global variables before they are loaded into the kernel.
@@ -563,14 +571,20 @@ type DatapathMapSpecs struct {
 type DatapathVariableSpecs struct {
 	AbiTypes      *ebpf.VariableSpec `ebpf:"abi_types"`
 	BucketMask    *ebpf.VariableSpec `ebpf:"bucket_mask"`
+	CpuMask       *ebpf.VariableSpec `ebpf:"cpu_mask"`
+	CpuSize       *ebpf.VariableSpec `ebpf:"cpu_size"`
 	Crc32cShift   *ebpf.VariableSpec `ebpf:"crc32c_shift"`
 	HashMul       *ebpf.VariableSpec `ebpf:"hash_mul"`
 	MaxPorts      *ebpf.VariableSpec `ebpf:"max_ports"`
 	N_rings       *ebpf.VariableSpec `ebpf:"n_rings"`
 	PortIndexMask *ebpf.VariableSpec `ebpf:"port_index_mask"`
+	PortMask      *ebpf.VariableSpec `ebpf:"port_mask"`
+	SlotMask      *ebpf.VariableSpec `ebpf:"slot_mask"`
 	StatAtomic    *ebpf.VariableSpec `ebpf:"stat_atomic"`
 	StatColumns   *ebpf.VariableSpec `ebpf:"stat_columns"`
+	StatMask      *ebpf.VariableSpec `ebpf:"stat_mask"`
 	StatStride    *ebpf.VariableSpec `ebpf:"stat_stride"`
+	UseCache      *ebpf.VariableSpec `ebpf:"use_cache"`
 }
 
 // DatapathObjects contains all objects after they have been loaded into the kernel.
@@ -593,48 +607,24 @@ func (o *DatapathObjects) Close() error {
 //
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathMaps struct {
-	Acts      *ebpf.Map `ebpf:"acts"`
-	Buckets   *ebpf.Map `ebpf:"buckets"`
-	Cache     *ebpf.Map `ebpf:"cache"`
-	Config    *ebpf.Map `ebpf:"config"`
-	Ctxs      *ebpf.Map `ebpf:"ctxs"`
-	Injects   *ebpf.Map `ebpf:"injects"`
-	Meters    *ebpf.Map `ebpf:"meters"`
-	Nest      *ebpf.Map `ebpf:"nest"`
-	Orders    *ebpf.Map `ebpf:"orders"`
-	PortIdx   *ebpf.Map `ebpf:"port_idx"`
-	PortStat  *ebpf.Map `ebpf:"port_stat"`
-	Ports     *ebpf.Map `ebpf:"ports"`
-	Progs     *ebpf.Map `ebpf:"progs"`
-	Rings     *ebpf.Map `ebpf:"rings"`
-	Slots     *ebpf.Map `ebpf:"slots"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	SubHits   *ebpf.Map `ebpf:"sub_hits"`
-	Subtables *ebpf.Map `ebpf:"subtables"`
-	Total     *ebpf.Map `ebpf:"total"`
+	Acts     *ebpf.Map `ebpf:"acts"`
+	Config   *ebpf.Map `ebpf:"config"`
+	Injects  *ebpf.Map `ebpf:"injects"`
+	Meters   *ebpf.Map `ebpf:"meters"`
+	PortDrop *ebpf.Map `ebpf:"port_drop"`
+	Progs    *ebpf.Map `ebpf:"progs"`
+	Rings    *ebpf.Map `ebpf:"rings"`
 }
 
 func (m *DatapathMaps) Close() error {
 	return _DatapathClose(
 		m.Acts,
-		m.Buckets,
-		m.Cache,
 		m.Config,
-		m.Ctxs,
 		m.Injects,
 		m.Meters,
-		m.Nest,
-		m.Orders,
-		m.PortIdx,
-		m.PortStat,
-		m.Ports,
+		m.PortDrop,
 		m.Progs,
 		m.Rings,
-		m.Slots,
-		m.Stats,
-		m.SubHits,
-		m.Subtables,
-		m.Total,
 	)
 }
 
@@ -644,14 +634,20 @@ func (m *DatapathMaps) Close() error {
 type DatapathVariables struct {
 	AbiTypes      *ebpf.Variable `ebpf:"abi_types"`
 	BucketMask    *ebpf.Variable `ebpf:"bucket_mask"`
+	CpuMask       *ebpf.Variable `ebpf:"cpu_mask"`
+	CpuSize       *ebpf.Variable `ebpf:"cpu_size"`
 	Crc32cShift   *ebpf.Variable `ebpf:"crc32c_shift"`
 	HashMul       *ebpf.Variable `ebpf:"hash_mul"`
 	MaxPorts      *ebpf.Variable `ebpf:"max_ports"`
 	N_rings       *ebpf.Variable `ebpf:"n_rings"`
 	PortIndexMask *ebpf.Variable `ebpf:"port_index_mask"`
+	PortMask      *ebpf.Variable `ebpf:"port_mask"`
+	SlotMask      *ebpf.Variable `ebpf:"slot_mask"`
 	StatAtomic    *ebpf.Variable `ebpf:"stat_atomic"`
 	StatColumns   *ebpf.Variable `ebpf:"stat_columns"`
+	StatMask      *ebpf.Variable `ebpf:"stat_mask"`
 	StatStride    *ebpf.Variable `ebpf:"stat_stride"`
+	UseCache      *ebpf.Variable `ebpf:"use_cache"`
 }
 
 // DatapathPrograms contains all programs after they have been loaded into the kernel.

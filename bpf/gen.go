@@ -2,4 +2,4 @@
 // view of their maps, both generated.
 package bpf
 
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -cflags "-O2 -g -Wall -Werror -mcpu=v3 -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu" -type port -type port_index -type port_stats -type flow_slot -type flow_stats -type subtable -type bucket -type order -type dp_config -type act -type act_block -type inject_rec -type upcall_rec -type totals -type dp_meter -type ctx -type ctx_state -type drop_reason -type act_op -type port_kind -type prog_index Datapath datapath.bpf.c
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -cflags "-O2 -g -Wall -Werror -mcpu=v3 -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu" -type port -type port_index -type port_counts -type port_drops -type cpu -type flow_slot -type key_tail -type flow_stats -type subtable -type bucket -type order -type dp_config -type act -type act_block -type inject_rec -type upcall_rec -type totals -type dp_meter -type ctx -type ctx_state -type drop_reason -type act_op -type port_kind -type prog_index Datapath datapath.bpf.c

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the key to the megaflow: a cache that names the subtable to try, then all of them in
- * order of recent hits, each with a hash of its own in the one table of buckets. A cache of flows
- * would save one flow a few nanoseconds and cost many flows more: they push each other out. */
+ * order of recent hits, each with a hash of its own. A cache of flows would save one flow a few nanoseconds and cost many
+ * flows more: they push each other out.
+ */
 #pragma once
 
 #include "ctx.h"
@@ -18,6 +19,29 @@ static __always_inline __u64 hash_finish(__u64 h)
 	return h ^ h >> 29;
 }
 
+/* The masked words of a dense subtable, and their hash. */
+static __always_inline __u64 dense_hash(const union ctx *c, const struct subtable *st, __u64 *m)
+{
+	__u64 h = st->seed;
+
+#pragma unroll
+	for (int i = 0; i < DENSE_WORDS; i++) {
+		m[i] = c->w[i] & st->mask[i];
+		h += m[i] * hash_mul[i];
+	}
+	return hash_finish(h);
+}
+
+static __always_inline int dense_matches(const __u64 *m, const struct flow_slot *slot)
+{
+	__u64 d = 0;
+
+#pragma unroll
+	for (int i = 0; i < DENSE_WORDS; i++)
+		d |= m[i] ^ slot->key[i];
+	return !d;
+}
+
 static __always_inline __u64 masked_hash(const union ctx *c, const struct subtable *st, const int n)
 {
 	__u64 h = st->seed;
@@ -28,23 +52,25 @@ static __always_inline __u64 masked_hash(const union ctx *c, const struct subtab
 	return hash_finish(h);
 }
 
-static __always_inline __u64 masked_diff(const union ctx *c, const struct subtable *st,
-					 const struct flow_slot *slot, const int n)
+static __always_inline int masked_matches(const union ctx *c, const struct subtable *st,
+					  const struct flow_slot *slot, const struct key_tail *tail, const int n)
 {
 	__u64 d = 0;
 
 #pragma unroll
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < DENSE_WORDS; i++)
 		d |= (c->w[st->idx[i] & 127] & st->mask[i]) ^ slot->key[i];
-	return d;
+#pragma unroll
+	for (int i = DENSE_WORDS; i < n; i++)
+		d |= (c->w[st->idx[i] & 127] & st->mask[i]) ^ tail->key[i - DENSE_WORDS];
+	return !d;
 }
 
-/* Classes of mask length, so that the loops over words are straight code. What six words need of a slot is in
- * one cache line. */
-static __always_inline __u64 subtable_hash(const union ctx *c, const struct subtable *st)
+/* Classes of mask length, so that the loops over words are straight code. */
+static __always_inline __u64 subtable_hash(const union ctx *c, const struct subtable *st, __u64 *m)
 {
-	if (st->words <= 6)
-		return masked_hash(c, st, 6);
+	if (st->dense)
+		return dense_hash(c, st, m);
 	if (st->words <= 8)
 		return masked_hash(c, st, 8);
 	if (st->words <= 12)
@@ -52,36 +78,50 @@ static __always_inline __u64 subtable_hash(const union ctx *c, const struct subt
 	return masked_hash(c, st, SLOT_WORDS);
 }
 
-static __always_inline int slot_matches(const union ctx *c, const struct subtable *st,
-					const struct flow_slot *slot)
+static __always_inline int slot_matches(const union ctx *c, const struct subtable *st, __u32 id,
+					const __u64 *m, __u32 n)
 {
-	if (st->words <= 6)
-		return !masked_diff(c, st, slot, 6);
+	const struct flow_slot *slot = AT(slots, n);
+	const struct key_tail *tail;
+
+	if (slot->sub != id + 1)
+		return 0;
+	if (st->dense)
+		return dense_matches(m, slot);
+	tail = AT(key_tails, n);
 	if (st->words <= 8)
-		return !masked_diff(c, st, slot, 8);
+		return masked_matches(c, st, slot, tail, 8);
 	if (st->words <= 12)
-		return !masked_diff(c, st, slot, 12);
-	return !masked_diff(c, st, slot, SLOT_WORDS);
+		return masked_matches(c, st, slot, tail, 12);
+	return masked_matches(c, st, slot, tail, SLOT_WORDS);
 }
 
-/* The hash of the words that most packets differ in. */
+/* The hash of the words that most packets differ in; its upper bits are the good ones. A collision costs time only. */
 static __always_inline __u32 cache_hash(const union ctx *c)
 {
-	__u64 h = c->w[KW_IN_PORT] * 0x9e3779b97f4a7c15ull + c->w[KW_ETH_DST] * 0xc2b2ae3d27d4eb4full +
+	__u64 h = (c->w[KW_IN_PORT] ^ c->w[KW_ETH_DST]) * 0xc2b2ae3d27d4eb4full +
 		  c->w[KW_ETH_SRC] * 0x165667b19e3779f9ull + c->w[KW_IPV4_SRC] * 0xff51afd7ed558ccdull +
-		  c->w[KW_NW_PROTO] * 0x27d4eb2f165667c5ull + c->w[KW_TP_SRC] * 0xc4ceb9fe1a85ec53ull;
+		  (c->w[KW_NW_PROTO] ^ c->w[KW_TP_SRC] << 24) * 0xc4ceb9fe1a85ec53ull;
 
 	if (c->s.dirty) {
 		h += c->w[KW_IPV6_SRC + 1] * 0x85ebca77c2b2ae63ull;
 		h += c->w[KW_IPV6_DST + 1] * 0x94d049bb133111ebull;
 	}
-	return hash_finish(h) >> 32;
+	return h >> (64 - CACHE_BITS);
 }
 
-static __always_inline __u32 bucket_find(const struct bucket *b, __u32 sig)
+/* An entry is in the way that its signature names, unless another was there first. A look-up that expects to
+ * find it looks there before it reads all. */
+static __always_inline __u32 bucket_find(const struct bucket *b, __u32 sig, const int expected)
 {
 	__u64 found = 0;
 
+	if (expected) {
+		found = b->entry[(sig >> 16) * BUCKET_WAYS >> 16];
+		if ((__u32)found == sig)
+			return found >> 32;
+		found = 0;
+	}
 #pragma unroll
 	for (int i = 0; i < BUCKET_WAYS; i++) {
 		__u64 e = b->entry[i];
@@ -93,28 +133,25 @@ static __always_inline __u32 bucket_find(const struct bucket *b, __u32 sig)
 	return found ? found >> 32 : SLOT_NONE;
 }
 
-static __always_inline __u32 subtable_find(const union ctx *c, __u32 id)
+/* The slot of this packet in a subtable; SLOT_NONE. */
+static __always_inline __u32 subtable_find(const union ctx *c, __u32 id, const int expected)
 {
-	struct subtable *st = bpf_map_lookup_elem(&subtables, &id);
-	__u32 sig, at;
-	__u64 h;
+	const struct subtable *st;
+	__u32 sig, at, n;
+	__u64 m[DENSE_WORDS] = {}, h;
 
-	if (!st)
-		return SLOT_NONE;
-	h = subtable_hash(c, st);
+	barrier_var(id); /* else what the compiler knows of it spares it the mask, which old verifiers need */
+	st = AT(subtables, id & (MASKS_MAX - 1));
+	h = subtable_hash(c, st, m);
 	sig = (__u32)(h >> 32) | 1;
 	at = (__u32)h & bucket_mask;
 	for (int turn = 0; turn < 2; turn++) {
-		struct bucket *b = bpf_map_lookup_elem(&buckets, &at);
-		struct flow_slot *slot;
-		__u32 n;
+		struct bucket *b = AT(buckets, at);
 
-		if (!b)
-			return SLOT_NONE;
-		n = bucket_find(b, sig);
+		n = bucket_find(b, sig, expected);
 		if (n != SLOT_NONE) {
-			slot = bpf_map_lookup_elem(&slots, &n);
-			if (slot && slot->sub == id + 1 && slot_matches(c, st, slot))
+			n &= slot_mask;
+			if (slot_matches(c, st, id, m, n))
 				return n;
 		}
 		if (!b->overflow)
@@ -125,57 +162,45 @@ static __always_inline __u32 subtable_find(const union ctx *c, __u32 id)
 }
 
 /* The slot of this packet if it is in the subtable that the cache names; SLOT_NONE. */
-static __always_inline __u32 cache_lookup(union ctx *c)
+static __always_inline __u32 cache_lookup(union ctx *c, const struct cpu *cpu)
 {
-	__u32 zero = 0, at = cache_hash(c) % CACHE_SIZE, id;
-	struct mask_cache *m = bpf_map_lookup_elem(&cache, &zero);
+	__u32 at = cache_hash(c), id;
 
 	c->s.hash = at;
-	if (!m)
-		return SLOT_NONE;
-	id = m->sub[at];
-	return id ? subtable_find(c, id - 1) : SLOT_NONE;
+	id = cpu->cache[at];
+	return id ? subtable_find(c, id - 1, 1) : SLOT_NONE;
 }
 
-static __always_inline void cache_store(const union ctx *c, __u32 id)
+static __always_inline void cache_store(const union ctx *c, struct cpu *cpu, __u32 id)
 {
-	__u32 zero = 0;
-	struct mask_cache *m = bpf_map_lookup_elem(&cache, &zero);
-
 	/* The last id has no number here, and is searched for. */
-	if (m)
-		m->sub[c->s.hash % CACHE_SIZE] = id + 1;
+	if (use_cache)
+		cpu->cache[c->s.hash & ((1 << CACHE_BITS) - 1)] = id + 1;
 }
 
 enum search_result { SEARCH_HIT, SEARCH_MISS, SEARCH_MORE };
 
 /* Tries the next subtables from c->s.search on. */
-static __always_inline int search(union ctx *c, struct totals *t, __u32 *result)
+static __always_inline int search(union ctx *c, struct cpu *cpu, __u32 *result)
 {
-	__u32 zero = 0, which, pos = c->s.search, n;
+	__u32 zero = 0, pos = c->s.search, n;
 	struct dp_config *cfg = bpf_map_lookup_elem(&config, &zero);
 	struct order *o;
 
 	if (!cfg)
 		return SEARCH_MISS;
-	which = cfg->order;
-	o = bpf_map_lookup_elem(&orders, &which);
-	if (!o)
-		return SEARCH_MISS;
+	o = AT(orders, cfg->order & 1);
 	for (int i = 0; i < SEARCH_TURN; i++, pos++) {
 		__u32 id;
 
 		if (pos >= o->n)
 			return SEARCH_MISS;
 		id = o->id[pos & (MASKS_MAX - 1)];
-		t->mask_hit++;
-		n = subtable_find(c, id);
+		cpu->total.mask_hit++;
+		n = subtable_find(c, id, 0);
 		if (n != SLOT_NONE) {
-			__u64 *hits = bpf_map_lookup_elem(&sub_hits, &id);
-
-			if (hits)
-				++*hits;
-			cache_store(c, id);
+			cpu->sub_hits[id & (MASKS_MAX - 1)]++;
+			cache_store(c, cpu, id);
 			*result = n;
 			return SEARCH_HIT;
 		}

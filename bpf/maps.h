@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The maps. Sizes given as 1 are set by the loader from its options. Those with
- * BPF_F_MMAPABLE are written and read by the agent through memory. */
+ * BPF_F_MMAPABLE are written and read by the agent through memory.
+ *
+ * What every packet needs is in tables: each is a map of one value, as long as the loader makes it, which programs reach by
+ * address and index instead of a look-up: three instructions instead of twelve. The index must be below a bound
+ * that the verifier knows, so lengths are powers of two, or products of constants. */
 #pragma once
 
 #include "abi.h"
@@ -9,9 +13,15 @@
 const volatile __u32 bucket_mask = 0;    /* number of buckets - 1 */
 const volatile __u32 port_index_mask = 0;
 const volatile __u32 stat_columns = 1;   /* columns of flow_stats that CPUs use */
-const volatile __u32 stat_stride = 1;    /* entries per slot; the agent has a column of its own */
+const volatile __u32 stat_stride = 1;    /* entries per slot; the last column is the agent's */
+const volatile __u32 stat_mask = 0;      /* entries - 1 */
 const volatile __u32 stat_atomic = 0;    /* more CPUs than columns */
+const volatile __u32 slot_mask = 0;      /* number of slots - 1 */
+const volatile __u32 cpu_mask = 0;       /* CPU records - 1 */
+const volatile __u32 cpu_size = sizeof(struct cpu); /* of a record, with its ports */
+const volatile __u32 use_cache = 1;      /* of subtables; 0: in benchmarks */
 const volatile __u32 max_ports = 1;
+const volatile __u32 port_mask = 0;      /* records of ports - 1 */
 const volatile __u32 n_rings = 1;
 const volatile __u64 hash_mul[SLOT_WORDS] = {};
 const volatile __u32 crc32c_shift[16][32] = {}; /* what 2^i zero bytes do to each bit of a CRC32c */
@@ -42,23 +52,33 @@ const volatile union {
 	} NAME SEC(".maps")
 
 MAP(BPF_MAP_TYPE_ARRAY, config, 1, struct dp_config, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, ports, 1, struct port, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, port_idx, 1, struct port_index, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, slots, 1, struct flow_slot, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, acts, 1, struct act_block, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, stats, 1, struct flow_stats, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, buckets, 1, struct bucket, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, subtables, MASKS_MAX, struct subtable, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, orders, 2, struct order, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, injects, INJECT_LANES, struct inject_rec, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, meters, 1, struct dp_meter, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_PERCPU_ARRAY, port_stat, 1, struct port_stats, 0); /* the last entry: no port */
-MAP(BPF_MAP_TYPE_PERCPU_ARRAY, cache, 1, struct mask_cache, 0);
-MAP(BPF_MAP_TYPE_PERCPU_ARRAY, sub_hits, MASKS_MAX, __u64, 0);
-MAP(BPF_MAP_TYPE_PERCPU_ARRAY, total, 1, struct totals, 0);
-/* How many copies deep this CPU is: a program of ours may run inside bpf_clone_redirect of
- * another (a bridge on top of a bridge). */
-MAP(BPF_MAP_TYPE_PERCPU_ARRAY, nest, 1, __u32, 0);
+MAP(BPF_MAP_TYPE_PERCPU_ARRAY, port_drop, 1, struct port_drops, 0); /* the last entry: no port */
+
+#define TABLE(NAME, VALUE) VALUE NAME[1] SEC(".data." #NAME) __attribute__((visibility("hidden")))
+
+TABLE(cpus, struct cpu);
+TABLE(ports, struct port);
+TABLE(port_idx, struct port_index);
+TABLE(slots, struct flow_slot);
+TABLE(key_tails, struct key_tail);
+TABLE(stats, struct flow_stats);
+TABLE(buckets, struct bucket);
+TABLE(subtables, struct subtable);
+TABLE(orders, struct order);
+
+/* The element of a table. The compiler must not take the table for as long as it is declared, nor compute the address
+ * once more for every member. */
+#define AT(NAME, INDEX)                          \
+	({                                       \
+		__typeof__(&NAME[0]) t_ = NAME;  \
+		barrier_var(t_);                 \
+		t_ += (INDEX);                   \
+		barrier_var(t_);                 \
+		t_;                              \
+	})
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

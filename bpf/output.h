@@ -4,26 +4,24 @@
 
 #include "ctx.h"
 
-static __always_inline void count_tx(__u32 port, __u32 len)
+static __always_inline void count_tx(struct cpu *cpu, __u32 port, __u32 len)
 {
-	struct port_stats *ps = port_stats_get(port);
+	struct port_counts *pc = port_counts_get(cpu, port);
 
-	if (ps) {
-		ps->tx_packets++;
-		ps->tx_bytes += len;
-	}
+	pc->tx_packets++;
+	pc->tx_bytes += len;
 }
 
 /* Whether the packet may go to the other end of a veth at once. The kernel then skips what a
  * device does on receipt: it takes the frame for the host whatever its address is, believes
  * skb->protocol, looks at no length, and leaves the mark on. It can only be done at ingress. */
-static __always_inline int peer_takes(struct __sk_buff *skb, const union ctx *c, const struct port *p)
+static __always_inline int peer_takes(struct __sk_buff *skb, const union ctx *c, const struct port *p, __u32 len)
 {
 	void *data = (void *)(long)skb->data;
 	const __u16 *eth = data;
 	__u16 proto;
 
-	if (!p->peer_len || c->s.sender || skb->vlan_present)
+	if (!p->peer_len || c->s.sender || len != skb->len)
 		return 0;
 	if (data + 14 > (void *)(long)skb->data_end)
 		return 0;
@@ -38,15 +36,15 @@ static __always_inline int peer_takes(struct __sk_buff *skb, const union ctx *c,
 /* The packet itself leaves; nothing can be done with it afterwards. To an internal port it
  * goes as received by that device: the kernel takes the packet type from the destination
  * address anew. */
-static __always_inline int output_last(struct __sk_buff *skb, union ctx *c, __u32 port)
+static __always_inline int output_last(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, __u32 port, __u32 len)
 {
-	struct port *p = bpf_map_lookup_elem(&ports, &port);
+	struct port *p = port_get(port);
 
 	if (!p || !p->ifindex)
 		return drop(c, DROP_OUTPUT_PORT);
-	count_tx(port, frame_len(skb));
+	count_tx(cpu, port, len);
 	c->s.out_port = port;
-	if (peer_takes(skb, c, p)) {
+	if (peer_takes(skb, c, p, len)) {
 		skb->mark = 0; /* as a packet's that changes its namespace */
 		return bpf_redirect_peer(p->ifindex, 0);
 	}
@@ -57,28 +55,23 @@ static __always_inline int output_last(struct __sk_buff *skb, union ctx *c, __u3
  * returns, so it must not use this level's state. */
 static __always_inline void output_copy(struct __sk_buff *skb, union ctx *c, __u32 port)
 {
-	struct port *p = bpf_map_lookup_elem(&ports, &port);
-	__u32 zero = 0, *level = bpf_map_lookup_elem(&nest, &zero);
+	struct port *p = port_get(port);
+	struct cpu *cpu = cpu_get();
 	__u32 len = frame_len(skb);
 	long err;
 
-	if (!level)
-		return;
 	if (!p || !p->ifindex) {
 		lose(c->s.in_port, DROP_OUTPUT_PORT);
 		return;
 	}
-	++*level;
+	cpu->nest++;
 	err = bpf_clone_redirect(skb, p->ifindex, p->kind == PORT_INTERNAL ? BPF_F_INGRESS : 0);
-	--*level;
+	cpu->nest--;
 	if (err) {
-		struct port_stats *ps = port_stats_get(port);
-
-		if (ps)
-			ps->tx_dropped++;
+		port_counts_get(cpu, port)->tx_dropped++;
 		lose(c->s.in_port, DROP_OUTPUT_CLONE);
 		return;
 	}
-	count_tx(port, len);
+	count_tx(cpu, port, len);
 	c->s.sent++;
 }

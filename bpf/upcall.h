@@ -14,26 +14,26 @@
 /* One packet's worth from the port's bucket of this CPU. */
 static __always_inline int upcall_allowed(__u32 in_port)
 {
-	struct port *p = bpf_map_lookup_elem(&ports, &in_port);
-	struct port_stats *ps = port_stats_get(in_port);
+	struct port *p = port_get(in_port);
+	struct port_counts *pc = port_counts_get(cpu_get(), in_port);
 	__u64 now, burst, add;
 
-	if (!p || !ps || !p->upcall_rate)
+	if (!p || !p->upcall_rate)
 		return 1;
 	now = bpf_jiffies64();
 	burst = (__u64)p->upcall_burst << 16;
-	if (now != ps->token_time) {
-		add = now - ps->token_time;
+	if (now != pc->token_time) {
+		add = now - pc->token_time;
 		if (add > 1 << 20)
 			add = 1 << 20;
-		ps->tokens += add * p->upcall_rate;
-		if (ps->tokens > burst)
-			ps->tokens = burst;
-		ps->token_time = now;
+		pc->tokens += add * p->upcall_rate;
+		if (pc->tokens > burst)
+			pc->tokens = burst;
+		pc->token_time = now;
 	}
-	if (ps->tokens < 1 << 16)
+	if (pc->tokens < 1 << 16)
 		return 0;
-	ps->tokens -= 1 << 16;
+	pc->tokens -= 1 << 16;
 	return 1;
 }
 

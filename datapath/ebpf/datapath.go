@@ -31,7 +31,7 @@ const (
 
 	maxRings = 64
 	// maxStatColumns are the columns of flow counters; CPUs beyond share them.
-	maxStatColumns = 16
+	maxStatColumns = 15
 )
 
 // Options make a Datapath.
@@ -45,7 +45,7 @@ type Options struct {
 	MaxFlows    int // megaflows
 	MaxMasks    int // different masks of them, at most 256
 	PortMasks   int // of them, that the flows of one port may bring; 0: a quarter
-	MaxPorts    int
+	MaxPorts    int // rounded up to a power of two
 	RingBytes   int // of each ring of upcalls, a power of two
 	Handlers    int // rings and the goroutines that read them; 0: one per CPU, at most 4
 	UpcallRate  int // packets per second that one port may send up per CPU; <0: no limit
@@ -82,7 +82,7 @@ func (o *Options) defaults() error {
 	switch {
 	case o.MaxMasks < 1 || o.MaxMasks > DefaultMaxMasks:
 		return fmt.Errorf("%d masks: at most %d", o.MaxMasks, DefaultMaxMasks)
-	case o.MaxFlows < 1 || o.MaxFlows > 1<<24:
+	case o.MaxFlows < 1 || o.MaxFlows > 1<<19:
 		return fmt.Errorf("%d flows: out of range", o.MaxFlows)
 	case o.MaxPorts < 1 || o.MaxPorts > 65535:
 		return fmt.Errorf("%d ports: out of range", o.MaxPorts)
@@ -91,6 +91,7 @@ func (o *Options) defaults() error {
 	case o.RingBytes < 1<<18 || o.RingBytes&(o.RingBytes-1) != 0:
 		return fmt.Errorf("ring of %d bytes: must be a power of two of at least 256 KiB", o.RingBytes)
 	}
+	o.MaxPorts = int(pow2(o.MaxPorts)) // the programs mask numbers
 	return nil
 }
 
@@ -107,6 +108,7 @@ type Datapath struct {
 	table     table
 	portMem   mapping[bpf.DatapathPort]
 	portIndex mapping[bpf.DatapathPortIndex]
+	cpuMem    cpuRecords
 	meters    mapping[bpf.DatapathDpMeter]
 	ports     map[odp.Port]*port
 	closed    bool
@@ -252,7 +254,6 @@ func (d *Datapath) collect(order bool) error {
 // subtableHits are the hits of each subtable that came by search.
 func (d *Datapath) subtableHits() []uint64 {
 	hits := make([]uint64, DefaultMaxMasks)
-	per := make([]uint64, d.cpus)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.closed {
@@ -260,10 +261,8 @@ func (d *Datapath) subtableHits() []uint64 {
 	}
 	o := d.table.order()
 	for _, id := range o.Id[:o.N] {
-		if d.coll.Maps["sub_hits"].Lookup(uint32(id), &per) == nil {
-			for _, n := range per {
-				hits[id] += n
-			}
+		for i := range d.cpuMem.n {
+			hits[id] += atomic.LoadUint64(&d.cpuMem.at(i).SubHits[id])
 		}
 	}
 	return hits
@@ -271,22 +270,20 @@ func (d *Datapath) subtableHits() []uint64 {
 
 // Stats implements datapath.Datapath.
 func (d *Datapath) Stats() (datapath.Stats, error) {
-	per := make([]bpf.DatapathTotals, d.cpus)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.closed {
 		return datapath.Stats{}, errClosed
 	}
-	if err := d.coll.Maps["total"].Lookup(uint32(0), &per); err != nil {
-		return datapath.Stats{}, fmt.Errorf("read totals: %w", err)
-	}
 	st := datapath.Stats{Flows: d.table.flows, Masks: len(d.table.subs), Lost: d.lost.Load()}
-	for i := range per {
-		st.Hit += per[i].Hit
-		st.Missed += per[i].Missed
-		st.Lost += per[i].Lost
-		st.MaskHit += per[i].MaskHit
-		st.CacheHit += per[i].CacheHit
+	for i := range d.cpuMem.n {
+		t := &d.cpuMem.at(i).Total
+		cached := atomic.LoadUint64(&t.CacheHit)
+		st.CacheHit += cached
+		st.Hit += cached + atomic.LoadUint64(&t.Hit)
+		st.Missed += atomic.LoadUint64(&t.Missed)
+		st.Lost += atomic.LoadUint64(&t.Lost)
+		st.MaskHit += atomic.LoadUint64(&t.MaskHit)
 	}
 	return st, nil
 }
@@ -339,6 +336,7 @@ func (d *Datapath) release() {
 	d.table.close()
 	d.portMem.close()
 	d.portIndex.close()
+	d.cpuMem.close()
 	d.meters.close()
 	if d.coll != nil {
 		d.coll.Close()

@@ -59,7 +59,7 @@ func (d *Datapath) newInjector() (_ *injector, err error) {
 	if in.recs, err = mapArray[bpf.DatapathInjectRec](d.coll.Maps["injects"]); err != nil {
 		return nil, err
 	}
-	ifindex, err := in.makeTap(d.opts.Name+d.opts.PinDir, d.pins != nil)
+	ifindex, err := in.makeTap(d.tapOwner(), d.pins != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +84,23 @@ func (d *Datapath) newInjector() (_ *injector, err error) {
 	return in, nil
 }
 
+const injectAlias = "ovs-bpf inject "
+
+// tapOwner tells programs that share their maps from others: a new layout has a device of its own, so that none loses the copies
+// that are on their way while ports go from the old programs to the new ones.
+func (d *Datapath) tapOwner() string {
+	if d.pins == nil {
+		return d.opts.Name
+	}
+	return d.opts.Name + d.opts.PinDir + " " + d.pins.layout
+}
+
 // makeTap makes the device under a name of the instance's own, or takes the one that an earlier run left: its
 // alias says whose it is.
 func (in *injector) makeTap(instance string, persistent bool) (int, error) {
 	h := fnv.New32a()
 	h.Write([]byte(instance))
-	alias := "ovs-bpf inject " + instance
+	alias := injectAlias + instance
 	var err error
 	if in.tap, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		return 0, fmt.Errorf("open /dev/net/tun: %w", err)

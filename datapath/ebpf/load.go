@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -16,7 +17,7 @@ import (
 )
 
 // layoutVersion changes with the meaning of what is pinned (bpf/abi.h LAYOUT_VERSION).
-const layoutVersion = 3
+const layoutVersion = 4
 
 const laneBlocks = maxBlocks * maxLanes // action blocks of the injector, at the end
 
@@ -28,23 +29,39 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 	}
 	o := &d.opts
 	columns := min(d.cpus, o.statColumns)
-	stride := columns + 1
+	stride := statStride(columns)
 	// A table that is less full takes more cache and more pages, and is slower for it.
 	buckets := pow2(o.MaxFlows * 8 / 7 / bucketWays)
 	index := pow2(o.MaxPorts * 4)
-	size := map[string]uint32{
-		"ports":    uint32(o.MaxPorts),
-		"port_idx": index,
-		// The entry behind the last port is for drops without a port.
-		"port_stat": uint32(o.MaxPorts) + 1,
-		"slots":     uint32(o.MaxFlows),
-		"acts":      uint32(o.MaxFlows + o.MaxFlows/4 + laneBlocks),
-		"stats":     uint32(o.MaxFlows * stride),
-		"buckets":   buckets,
+	slots := pow2(o.MaxFlows)
+	cpus := pow2(d.cpus)
+	for name, n := range map[string]uint32{
+		"acts":      slots + slots/4 + laneBlocks,
+		"port_drop": uint32(o.MaxPorts) + 1, // the entry behind the last port is for drops without a port
 		"meters":    MaxMeters,
-	}
-	for name, n := range size {
+	} {
 		spec.Maps[name].MaxEntries = n
+	}
+	for name, n := range map[string]uint32{
+		"ports":     pow2(o.MaxPorts),
+		"port_idx":  index,
+		"slots":     slots,
+		"key_tails": slots,
+		"stats":     slots * uint32(stride),
+		"buckets":   buckets,
+		"subtables": DefaultMaxMasks,
+		"orders":    2,
+	} {
+		spec.Maps[tableName(name)].ValueSize *= n
+	}
+	spec.Maps[tableName("cpus")].ValueSize = (cpus + 1) * uint32(cpuSize(o.MaxPorts)) // the last is ours
+	for name, m := range spec.Maps {
+		if !strings.HasPrefix(name, tablePrefix) {
+			continue
+		}
+		// One value that both sides map into memory.
+		m.Flags |= unix.BPF_F_MMAPABLE
+		m.Key, m.Value, m.Contents = nil, nil, nil
 	}
 	spec.Maps["rings"].InnerMap.MaxEntries = uint32(o.RingBytes)
 	atomics := uint32(0)
@@ -54,6 +71,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 	for name, v := range map[string]any{
 		"bucket_mask": buckets - 1, "port_index_mask": index - 1, "max_ports": uint32(o.MaxPorts),
 		"stat_columns": uint32(columns), "stat_stride": uint32(stride), "stat_atomic": atomics,
+		"stat_mask": slots*uint32(stride) - 1, "port_mask": pow2(o.MaxPorts) - 1, "slot_mask": slots - 1, "cpu_mask": cpus - 1, "cpu_size": uint32(cpuSize(o.MaxPorts)),
 		"n_rings": uint32(o.Handlers), "crc32c_shift": crcShift(),
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
@@ -84,8 +102,18 @@ func crcShift() (m [16][32]uint32) {
 	return m
 }
 
+// statStride is how many counters a slot has besides its own: columns of CPUs, and the last for us.
+func statStride(columns int) int { return int(pow2(columns + 1)) }
+
+const tablePrefix = ".data."
+
+// tableName is what the map of a table is called (bpf/maps.h, TABLE).
+func tableName(name string) string { return tablePrefix + name }
+
 // fresh are the maps that every load makes anew: the programs' own.
-func fresh(name string) bool { return name == "progs" || name[0] == '.' }
+func fresh(name string) bool {
+	return name == "progs" || name[0] == '.' && !strings.HasPrefix(name, tablePrefix)
+}
 
 // layout names what is pinned: the same name, the same maps.
 func layout(spec *ebpf.CollectionSpec) string {
@@ -166,7 +194,7 @@ func (d *Datapath) load() error {
 			return err
 		}
 	}
-	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, d.opts.PortMasks, min(d.cpus, d.opts.statColumns)+1, laneBlocks); err != nil {
+	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, d.opts.PortMasks, statStride(min(d.cpus, d.opts.statColumns)), laneBlocks); err != nil {
 		return fmt.Errorf("flow tables are damaged: %w", err)
 	}
 	if err := d.readClocks(); err != nil {
@@ -195,17 +223,19 @@ func (d *Datapath) makeRings(inner *ebpf.MapSpec) error {
 
 func (d *Datapath) mapMemory() error {
 	m, t := d.coll.Maps, &d.table
-	var errs [10]error
+	var errs [12]error
 	t.config, errs[0] = mapArray[bpf.DatapathDpConfig](m["config"])
-	t.slots, errs[1] = mapArray[bpf.DatapathFlowSlot](m["slots"])
+	t.slots, errs[1] = mapArray[bpf.DatapathFlowSlot](m[tableName("slots")])
 	t.acts, errs[2] = mapArray[bpf.DatapathActBlock](m["acts"])
-	t.stats, errs[3] = mapArray[bpf.DatapathFlowStats](m["stats"])
-	t.buckets, errs[4] = mapArray[bpf.DatapathBucket](m["buckets"])
-	t.subtables, errs[5] = mapArray[bpf.DatapathSubtable](m["subtables"])
-	t.orders, errs[6] = mapArray[bpf.DatapathOrder](m["orders"])
-	d.portMem, errs[7] = mapArray[bpf.DatapathPort](m["ports"])
-	d.portIndex, errs[8] = mapArray[bpf.DatapathPortIndex](m["port_idx"])
+	t.stats, errs[3] = mapArray[bpf.DatapathFlowStats](m[tableName("stats")])
+	t.buckets, errs[4] = mapArray[bpf.DatapathBucket](m[tableName("buckets")])
+	t.subtables, errs[5] = mapArray[bpf.DatapathSubtable](m[tableName("subtables")])
+	t.orders, errs[6] = mapArray[bpf.DatapathOrder](m[tableName("orders")])
+	d.portMem, errs[7] = mapArray[bpf.DatapathPort](m[tableName("ports")])
+	d.portIndex, errs[8] = mapArray[bpf.DatapathPortIndex](m[tableName("port_idx")])
 	d.meters, errs[9] = mapArray[bpf.DatapathDpMeter](m["meters"])
+	t.tails, errs[11] = mapArray[bpf.DatapathKeyTail](m[tableName("key_tails")])
+	d.cpuMem, errs[10] = mapCPUs(m[tableName("cpus")], d.opts.MaxPorts)
 	return errors.Join(errs[:]...)
 }
 

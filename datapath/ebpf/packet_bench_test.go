@@ -80,10 +80,15 @@ func (p *packetBench) withoutCache(b *testing.B) {
 	if err := spec.Variables["hash_mul"].Set(p.d.table.config.at[0].HashMul); err != nil {
 		b.Fatal(err)
 	}
-	spec.Maps["cache"].MaxEntries = 1
+	if err := spec.Variables["use_cache"].Set(uint32(0)); err != nil {
+		b.Fatal(err)
+	}
+	for i := range p.d.cpuMem.n {
+		clear(p.d.cpuMem.at(i).Cache[:])
+	}
 	shared := map[string]*ebpf.Map{}
 	for name, m := range p.d.coll.Maps {
-		if name != "cache" && !fresh(name) {
+		if !fresh(name) {
 			shared[name] = m
 		}
 	}

@@ -55,6 +55,11 @@ func (p *pinDir) close() { p.lock.Close() }
 
 func (p *pinDir) dir() string { return filepath.Join(p.root, p.layout) }
 
+// mapPath is where a map is pinned; bpffs allows no dots.
+func (p *pinDir) mapPath(dir, name string) string {
+	return filepath.Join(dir, "map_"+strings.TrimPrefix(name, tablePrefix))
+}
+
 func (p *pinDir) path(name string) string { return filepath.Join(p.dir(), name) }
 
 func linkName(ifindex int, egress bool) string {
@@ -78,7 +83,7 @@ func (p *pinDir) loadMaps(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, erro
 		if fresh(name) {
 			continue
 		}
-		m, err := ebpf.LoadPinnedMap(p.path("map_"+name), nil)
+		m, err := ebpf.LoadPinnedMap(p.mapPath(p.dir(), name), nil)
 		if err == nil {
 			if err = ms.Compatible(m); err == nil {
 				maps[name] = m
@@ -92,7 +97,7 @@ func (p *pinDir) loadMaps(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, erro
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, removeTree(p.dir())
 		}
-		return nil, fmt.Errorf("%s is not the map that belongs there (remove %s to start without its flows): %w", p.path("map_"+name), p.dir(), err)
+		return nil, fmt.Errorf("%s is not the map that belongs there (remove %s to start without its flows): %w", p.mapPath(p.dir(), name), p.dir(), err)
 	}
 	return maps, nil
 }
@@ -107,7 +112,7 @@ func (p *pinDir) pinMaps(maps map[string]*ebpf.Map) error {
 		if fresh(name) {
 			continue
 		}
-		path := filepath.Join(next, "map_"+name)
+		path := p.mapPath(next, name)
 		if err := m.Pin(path); err != nil {
 			return fmt.Errorf("pin map %s: %w", name, err)
 		}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 
@@ -105,7 +104,10 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 	spec.Number = n
 
 	// The number's counters and drops begin at zero.
-	if err := d.coll.Maps["port_stat"].Put(uint32(n), make([]bpf.DatapathPortStats, d.cpus)); err != nil {
+	for cpu := range d.cpuMem.n {
+		*d.cpuMem.port(cpu, n) = bpf.DatapathPortCounts{}
+	}
+	if err := d.coll.Maps["port_drop"].Put(uint32(n), make([]bpf.DatapathPortDrops, d.cpus)); err != nil {
 		return 0, fmt.Errorf("clear counters: %w", err)
 	}
 	at, err := d.indexPlace(uint32(spec.Ifindex))
@@ -233,11 +235,7 @@ func (d *Datapath) Ports() ([]datapath.PortInfo, error) {
 		if p == nil {
 			continue
 		}
-		st, err := d.portStats(n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, datapath.PortInfo{PortSpec: p.spec, Stats: st.PortStats})
+		out = append(out, datapath.PortInfo{PortSpec: p.spec, Stats: d.portStats(n)})
 		if len(out) == len(d.ports) {
 			break
 		}
@@ -245,29 +243,31 @@ func (d *Datapath) Ports() ([]datapath.PortInfo, error) {
 	return out, nil
 }
 
-type portCounters struct {
-	datapath.PortStats
-	drops [len(bpf.DatapathPortStats{}.Drops)]uint64
+func (d *Datapath) portStats(n odp.Port) (st datapath.PortStats) {
+	for cpu := range d.cpuMem.n {
+		c := d.cpuMem.port(cpu, n)
+		st.RxPackets += atomic.LoadUint64(&c.RxPackets)
+		st.RxBytes += atomic.LoadUint64(&c.RxBytes)
+		st.TxPackets += atomic.LoadUint64(&c.TxPackets)
+		st.TxBytes += atomic.LoadUint64(&c.TxBytes)
+		st.RxDropped += atomic.LoadUint64(&c.RxDropped)
+		st.TxDropped += atomic.LoadUint64(&c.TxDropped)
+	}
+	return st
 }
 
-func (d *Datapath) portStats(n odp.Port) (c portCounters, err error) {
-	per := make([]bpf.DatapathPortStats, d.cpus)
-	if err := d.coll.Maps["port_stat"].Lookup(uint32(n), &per); err != nil {
-		return c, fmt.Errorf("counters of port %d: %w", n, err)
+// portDrops are what was dropped of a port, by reason.
+func (d *Datapath) portDrops(n odp.Port) (drops [len(bpf.DatapathPortDrops{}.Drops)]uint64, err error) {
+	per := make([]bpf.DatapathPortDrops, d.cpus)
+	if err := d.coll.Maps["port_drop"].Lookup(uint32(n), &per); err != nil {
+		return drops, fmt.Errorf("drops of port %d: %w", n, err)
 	}
 	for i := range per {
-		s := &per[i]
-		c.RxPackets += s.RxPackets
-		c.RxBytes += s.RxBytes
-		c.TxPackets += s.TxPackets
-		c.TxBytes += s.TxBytes
-		c.RxDropped += s.RxDropped
-		c.TxDropped += s.TxDropped
-		for r, v := range s.Drops {
-			c.drops[r] += v
+		for r, v := range per[i].Drops {
+			drops[r] += v
 		}
 	}
-	return c, nil
+	return drops, nil
 }
 
 // PortStats returns one port's counters.
@@ -280,8 +280,7 @@ func (d *Datapath) PortStats(n odp.Port) (datapath.PortStats, error) {
 	if d.ports[n] == nil {
 		return datapath.PortStats{}, fmt.Errorf("port %d: %w", n, datapath.ErrNoSuchPort)
 	}
-	c, err := d.portStats(n)
-	return c.PortStats, err
+	return d.portStats(n), nil
 }
 
 var dropNames = map[bpf.DatapathDropReason]string{
@@ -315,11 +314,11 @@ func (d *Datapath) Drops() ([]datapath.Drops, error) {
 	}
 	var out []datapath.Drops
 	add := func(at, n odp.Port) error {
-		c, err := d.portStats(at)
+		drops, err := d.portDrops(at)
 		if err != nil {
 			return err
 		}
-		for r, v := range c.drops {
+		for r, v := range drops {
 			if v > 0 {
 				out = append(out, datapath.Drops{Reason: dropName(r), Port: n, Packets: v})
 			}
@@ -364,8 +363,9 @@ func (d *Datapath) takeOver() error {
 	if err := d.pins.pinProgs(d.coll.Maps["progs"]); err != nil {
 		return err
 	}
+	finish := func() error { return nil }
 	if len(d.ports) == 0 {
-		d.adoptForeign()
+		finish = d.adoptForeign()
 	}
 	for n, p := range d.ports {
 		h, err := d.attach(p.spec.Ifindex, p.spec.Kind == datapath.PortInternal, d.program(p.spec.Kind))
@@ -374,46 +374,13 @@ func (d *Datapath) takeOver() error {
 			return fmt.Errorf("port %s (%d): %w", p.spec.Name, n, err)
 		}
 	}
+	if err := finish(); err != nil {
+		return err
+	}
 	if err := d.pins.settle(); err != nil {
 		return err
 	}
 	return d.sweep()
-}
-
-// adoptForeign takes the ports of another layout: numbers and devices, but no flows. What
-// cannot be read is left; those devices come as new ports.
-func (d *Datapath) adoptForeign() {
-	for _, dir := range d.pins.others() {
-		m, err := ebpf.LoadPinnedMap(dir+"/map_ports", nil)
-		if err != nil {
-			continue
-		}
-		// Records have only grown since the first layout.
-		if size := m.ValueSize(); size >= uint32(unsafe.Offsetof(bpf.DatapathPort{}.PeerMac)) {
-			for n := range min(m.MaxEntries(), uint32(len(d.portMem.at))) {
-				raw, err := m.LookupBytes(n)
-				if err != nil || len(raw) < int(size) {
-					continue
-				}
-				var rec bpf.DatapathPort
-				copy(unsafe.Slice((*byte)(unsafe.Pointer(&rec)), unsafe.Offsetof(rec.PeerMac)), raw)
-				if rec.Ifindex == 0 {
-					continue
-				}
-				at, err := d.indexPlace(rec.Ifindex)
-				if err != nil {
-					continue
-				}
-				d.portMem.at[n] = rec
-				d.portIndex.at[at] = bpf.DatapathPortIndex{Port: n, Ifindex: rec.Ifindex}
-			}
-			_ = d.adoptPorts()
-		}
-		m.Close()
-		if len(d.ports) > 0 {
-			return
-		}
-	}
 }
 
 // sweep removes pinned links that no port has, and the directories of other layouts.

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	slotWords  = len(bpf.DatapathFlowSlot{}.Key)
+	slotWords  = len(bpf.DatapathFlowSlot{}.Key) + len(bpf.DatapathKeyTail{}.Key)
 	bucketWays = len(bpf.DatapathBucket{}.Entry)
+	denseWords = len(bpf.DatapathFlowSlot{}.Key)
 )
 
 // table is the megaflow table in the memory of the maps. There is one writer (Datapath.mu);
@@ -24,6 +25,7 @@ type table struct {
 	config    mapping[bpf.DatapathDpConfig]
 	slots     mapping[bpf.DatapathFlowSlot]
 	acts      mapping[bpf.DatapathActBlock]
+	tails     mapping[bpf.DatapathKeyTail]
 	stats     mapping[bpf.DatapathFlowStats]
 	buckets   mapping[bpf.DatapathBucket]
 	subtables mapping[bpf.DatapathSubtable]
@@ -110,8 +112,8 @@ func (st *subtable) compact(key *flow.Key) (out [slotWords]uint64) {
 
 type subtable bpf.DatapathSubtable
 
-// hash is masked_hash of bpf/lookup.h: a bucket, the other bucket and the signature.
-func (t *table) hash(st *subtable, key *[slotWords]uint64) (b1, b2, sig uint32) {
+// hash64 is masked_hash of bpf/lookup.h.
+func (t *table) hash64(st *subtable, key *[slotWords]uint64) uint64 {
 	h := uint64(st.Seed)
 	mul := &t.config.at[0].HashMul
 	for i := range st.Words {
@@ -119,12 +121,33 @@ func (t *table) hash(st *subtable, key *[slotWords]uint64) (b1, b2, sig uint32) 
 	}
 	h ^= h >> 32
 	h *= 0x9e3779b97f4a7c15
-	h ^= h >> 29
+	return h ^ h>>29
+}
+
+// hash tells of a key a bucket, the other bucket and the signature.
+func (t *table) hash(st *subtable, key *[slotWords]uint64) (b1, b2, sig uint32) {
+	h := t.hash64(st, key)
 	mask := uint32(len(t.buckets.at) - 1)
 	sig = uint32(h>>32) | 1
 	b1 = uint32(h) & mask
 	b2 = (b1 ^ sig*0x5bd1e995) & mask
 	return b1, b2, sig
+}
+
+// key is the compact key of a live slot.
+func (t *table) key(id uint16, slot uint32) (key [slotWords]uint64) {
+	copy(key[:], t.slots.at[slot].Key[:])
+	if t.sub(id).Dense == 0 {
+		copy(key[denseWords:], t.tails.at[slot].Key[:])
+	}
+	return key
+}
+
+func (t *table) setKey(id uint16, slot uint32, key *[slotWords]uint64) {
+	copy(t.slots.at[slot].Key[:], key[:])
+	if t.sub(id).Dense == 0 {
+		copy(t.tails.at[slot].Key[:], key[denseWords:])
+	}
 }
 
 func (t *table) sub(id uint16) *subtable { return (*subtable)(&t.subtables.at[id]) }
@@ -139,7 +162,7 @@ func (t *table) find(id uint16, key *[slotWords]uint64) (b *bpf.DatapathBucket, 
 				continue
 			}
 			s := &t.slots.at[e>>32]
-			if s.Sub == uint32(id)+1 && s.Key == *key {
+			if s.Sub == uint32(id)+1 && t.key(id, uint32(e>>32)) == *key {
 				return b, i, uint32(e >> 32)
 			}
 		}
@@ -149,8 +172,8 @@ func (t *table) find(id uint16, key *[slotWords]uint64) (b *bpf.DatapathBucket, 
 
 // place puts a slot into one of its buckets: the first unless that is full, because a look-up
 // that ends there touches one cache line. Of two full ones entries move to their other buckets.
-func (t *table) place(st *subtable, slot uint32) error {
-	b1, b2, sig := t.hash(st, &t.slots.at[slot].Key)
+func (t *table) place(st *subtable, key *[slotWords]uint64, slot uint32) error {
+	b1, b2, sig := t.hash(st, key)
 	if t.enter(b1, b1, slot, sig) || b1 != b2 && t.enter(b2, b1, slot, sig) {
 		return nil
 	}
@@ -188,11 +211,14 @@ func (t *table) makeRoom(b uint32, depth int) bool {
 
 // other is the other bucket of an entry.
 func (t *table) other(b uint32, way int) (uint32, bool) {
-	s := &t.slots.at[t.buckets.at[b].Entry[way]>>32]
-	if s.Sub == 0 {
+	slot := uint32(t.buckets.at[b].Entry[way] >> 32)
+	sub := t.slots.at[slot].Sub
+	if sub == 0 {
 		return 0, false
 	}
-	b1, b2, _ := t.hash(t.sub(uint16(s.Sub-1)), &s.Key)
+	id := uint16(sub - 1)
+	key := t.key(id, slot)
+	b1, b2, _ := t.hash(t.sub(id), &key)
 	if b == b1 {
 		return b2, true
 	}
@@ -202,10 +228,12 @@ func (t *table) other(b uint32, way int) (uint32, bool) {
 // enter puts a slot into bucket b if it has room; first is the first bucket of its hash. The
 // programs look at one entry of a signature, so there may be no other of that.
 func (t *table) enter(b, first, slot, sig uint32) bool {
-	free := -1
+	free, best := -1, int(sig>>16)*bucketWays>>16
 	for i, e := range t.buckets.at[b].Entry {
 		if e == 0 {
-			free = i
+			if free != best {
+				free = i
+			}
 		} else if uint32(e) == sig {
 			return false
 		}
@@ -225,11 +253,13 @@ func (t *table) enter(b, first, slot, sig uint32) bool {
 func (t *table) move(b uint32, way int) bool {
 	e := t.buckets.at[b].Entry[way]
 	slot := uint32(e >> 32)
-	s := &t.slots.at[slot]
-	if s.Sub == 0 {
+	sub := t.slots.at[slot].Sub
+	if sub == 0 {
 		return false
 	}
-	b1, b2, sig := t.hash(t.sub(uint16(s.Sub-1)), &s.Key)
+	id := uint16(sub - 1)
+	key := t.key(id, slot)
+	b1, b2, sig := t.hash(t.sub(id), &key)
 	to := b1
 	if b == b1 {
 		to = b2
@@ -246,12 +276,12 @@ func (t *table) move(b uint32, way int) bool {
 
 // unplace takes a slot's entry out.
 func (t *table) unplace(id uint16, slot uint32) {
-	key := &t.slots.at[slot].Key
-	b, way, at := t.find(id, key)
+	key := t.key(id, slot)
+	b, way, at := t.find(id, &key)
 	if at != slot {
 		return
 	}
-	b1, _, _ := t.hash(t.sub(id), key)
+	b1, _, _ := t.hash(t.sub(id), &key)
 	atomic.StoreUint64(&b.Entry[way], 0)
 	if b != &t.buckets.at[b1] {
 		atomic.AddUint64(&t.buckets.at[b1].Overflow, ^uint64(0))
@@ -302,8 +332,10 @@ func (t *table) subtableOf(m *flow.Match) (uint16, error) {
 	t.freeSubs = t.freeSubs[:len(t.freeSubs)-1]
 	st := t.sub(id)
 	*st = subtable{Seed: uint32(id) * 0x9e3779b9}
+	dense := !slices.ContainsFunc(dp[denseWords:], func(w uint64) bool { return w != 0 })
+	st.Dense = uint16(b2u(dense))
 	for i, w := range dp {
-		if w != 0 {
+		if w != 0 || dense && i < denseWords {
 			st.Idx[st.Words] = uint8(i)
 			st.Mask[st.Words] = w
 			st.Words++
@@ -342,7 +374,7 @@ func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
 		t.acts.at[b].W = w[i+1]
 	}
 	s := &t.slots.at[slot]
-	s.Key = key
+	t.setKey(id, slot, &key)
 	s.Act = w[0][0]
 
 	if was != noSlot {
@@ -361,7 +393,7 @@ func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
 		t.bySlot[slot] = e + 1
 		return t.ref(e), nil
 	}
-	if err := t.place(st, slot); err != nil {
+	if err := t.place(st, &key, slot); err != nil {
 		return 0, err
 	}
 	atomic.StoreUint32(&s.Sub, uint32(id)+1)
@@ -402,14 +434,30 @@ func (t *table) del(e uint32) {
 
 // sum adds what all CPUs counted in a slot; Used is in jiffies.
 func (t *table) sum(slot uint32, st *datapath.FlowStats) {
-	base := int(slot) * t.stride
-	for i := range t.stride {
-		c := &t.stats.at[base+i]
-		st.Packets += atomic.LoadUint64(&c.Packets)
-		st.Bytes += atomic.LoadUint64(&c.Bytes)
-		st.Used = max(st.Used, int64(atomic.LoadUint64(&c.Used)))
-		st.TCPFlags |= uint16(atomic.LoadUint64(&c.TcpFlags))
+	add := func(packets, bytes, used *uint64, flags uint16) {
+		st.Packets += atomic.LoadUint64(packets)
+		st.Bytes += atomic.LoadUint64(bytes)
+		st.Used = max(st.Used, int64(atomic.LoadUint64(used)))
+		st.TCPFlags |= flags
 	}
+	s := &t.slots.at[slot]
+	add(&s.Packets, &s.Bytes, &s.Used, uint16(atomic.LoadUint32(&s.TcpFlags)))
+	if atomic.LoadUint32(&s.Spread) == 0 {
+		return
+	}
+	for i := range t.stride {
+		c := &t.stats.at[int(slot)*t.stride+i]
+		add(&c.Packets, &c.Bytes, &c.Used, uint16(atomic.LoadUint64(&c.TcpFlags)))
+	}
+}
+
+// clear makes the counters of a slot zero that no program reaches.
+func (t *table) clear(slot uint32) {
+	s := &t.slots.at[slot]
+	if s.Spread != 0 {
+		clear(t.stats.at[int(slot)*t.stride : int(slot+1)*t.stride])
+	}
+	s.Owner, s.Packets, s.Bytes, s.Used, s.TcpFlags, s.Spread = 0, 0, 0, 0, 0, 0
 }
 
 func (t *table) flowStats(e uint32) (st datapath.FlowStats) {
@@ -433,13 +481,21 @@ func (t *table) sumOld(old []replaced, st *datapath.FlowStats) {
 func (t *table) inherit(slot, from uint32, taken datapath.FlowStats) datapath.FlowStats {
 	var st datapath.FlowStats
 	t.sum(from, &st)
-	// Our column: no CPU writes it.
+	more := st
+	more.Packets -= taken.Packets
+	more.Bytes -= taken.Bytes
+	t.add(slot, more)
+	return st
+}
+
+// add counts in our column of a slot, which no CPU writes. Used is in jiffies.
+func (t *table) add(slot uint32, st datapath.FlowStats) {
 	c := &t.stats.at[int(slot)*t.stride+t.stride-1]
-	c.Packets += st.Packets - taken.Packets
-	c.Bytes += st.Bytes - taken.Bytes
+	c.Packets += st.Packets
+	c.Bytes += st.Bytes
 	c.Used = max(c.Used, uint64(st.Used))
 	c.TcpFlags |= uint64(st.TCPFlags)
-	return st
+	atomic.StoreUint32(&t.slots.at[slot].Spread, 1)
 }
 
 // reclaim frees what was retired before the last grace period.
@@ -457,7 +513,7 @@ func (t *table) reclaim(rs []retirement) {
 			}
 			en.old = slices.DeleteFunc(en.old, func(o replaced) bool { return o.slot == r.slot })
 		}
-		clear(t.stats.at[int(r.slot)*t.stride : int(r.slot+1)*t.stride])
+		t.clear(r.slot)
 		t.freeSlots = append(t.freeSlots, r.slot)
 		t.freeBlocks = append(t.freeBlocks, r.blocks...)
 	}
@@ -513,10 +569,10 @@ func (t *table) reorder(hits []uint64) {
 // match reads a flow's match back from its slot.
 func (t *table) match(e uint32, m *flow.Match) {
 	en := &t.entries[e]
-	st, s := t.sub(en.sub), &t.slots.at[en.slot]
+	st, key := t.sub(en.sub), t.key(en.sub, en.slot)
 	*m = flow.Match{}
 	for i := range st.Words {
-		m.Key[st.Idx[i]] = s.Key[i]
+		m.Key[st.Idx[i]] = key[i]
 		m.Mask[st.Idx[i]] = st.Mask[i]
 	}
 }
@@ -528,7 +584,7 @@ func (t *table) open(maxFlows, maxMasks, portMasks, stride, laneBlocks int) erro
 	t.masksOf = map[odp.Port]int{}
 	t.maxFlows, t.maxMasks, t.stride = maxFlows, maxMasks, stride
 	t.entries = make([]entry, maxFlows)
-	t.bySlot = make([]uint32, maxFlows)
+	t.bySlot = make([]uint32, len(t.slots.at))
 	t.subs = map[[flow.DPWords]uint64]uint16{}
 	t.subInfo = make([]subInfo, len(t.subtables.at))
 	for i := range t.entries {
@@ -545,7 +601,7 @@ func (t *table) open(maxFlows, maxMasks, portMasks, stride, laneBlocks int) erro
 		}
 		st := t.sub(id)
 		info := subInfo{used: true, port: odp.PortNone}
-		if int(st.Words) > slotWords {
+		if int(st.Words) > slotWords || st.Dense != 0 && int(st.Words) != denseWords {
 			return fmt.Errorf("subtable %d of %d words", id, st.Words)
 		}
 		for i := range st.Words {
@@ -582,14 +638,14 @@ func (t *table) open(maxFlows, maxMasks, portMasks, stride, laneBlocks int) erro
 			}
 		}
 	}
-	for slot := maxFlows - 1; slot >= 0; slot-- {
+	for slot := len(t.slots.at) - 1; slot >= 0; slot-- {
 		if t.bySlot[slot] == 0 {
 			atomic.StoreUint32(&t.slots.at[slot].Sub, 0)
-			clear(t.stats.at[slot*stride : (slot+1)*stride])
+			t.clear(uint32(slot))
 			t.freeSlots = append(t.freeSlots, uint32(slot))
 		}
 	}
-	for b := len(t.acts.at) - laneBlocks - 1; b >= maxFlows; b-- {
+	for b := len(t.acts.at) - laneBlocks - 1; b >= len(t.slots.at); b-- {
 		if usedBlock[b/64]&(1<<(b%64)) == 0 {
 			t.freeBlocks = append(t.freeBlocks, uint32(b))
 		}
@@ -598,7 +654,7 @@ func (t *table) open(maxFlows, maxMasks, portMasks, stride, laneBlocks int) erro
 }
 
 func (t *table) adoptSlot(slot uint32, block func(uint32) *[blockWords]uint64, used []uint64) bool {
-	if int(slot) >= t.maxFlows || t.bySlot[slot] != 0 {
+	if int(slot) >= len(t.slots.at) || t.bySlot[slot] != 0 || len(t.freeEntries) == 0 {
 		return false
 	}
 	sub := t.slots.at[slot].Sub
@@ -606,13 +662,14 @@ func (t *table) adoptSlot(slot uint32, block func(uint32) *[blockWords]uint64, u
 		return false
 	}
 	id := uint16(sub - 1)
-	if _, _, at := t.find(id, &t.slots.at[slot].Key); at != slot {
+	key := t.key(id, slot)
+	if _, _, at := t.find(id, &key); at != slot {
 		return false
 	}
 	var m flow.Match
 	st := t.sub(id)
 	for i := range st.Words {
-		m.Key[st.Idx[i]], m.Mask[st.Idx[i]] = t.slots.at[slot].Key[i], st.Mask[i]
+		m.Key[st.Idx[i]], m.Mask[st.Idx[i]] = key[i], st.Mask[i]
 	}
 	actions, blocks, err := decode(slot, block, ethTypeOf(&m.Key, &m.Mask))
 	if err != nil {
@@ -636,6 +693,7 @@ func (t *table) close() {
 	t.config.close()
 	t.slots.close()
 	t.acts.close()
+	t.tails.close()
 	t.stats.close()
 	t.buckets.close()
 	t.subtables.close()

@@ -62,11 +62,7 @@ func (d *Datapath) TestRun(n odp.Port, data []byte, mark, priority uint32, repea
 		}
 		r.Time = time.Since(start) / time.Duration(opts.Repeat)
 		r.Verdict, r.Data = int(int32(ret)), opts.DataOut
-		ctx := make([]bpf.DatapathCtx, d.cpus)
-		if err := d.coll.Maps["ctxs"].Lookup(uint32(0), &ctx); err != nil {
-			return err
-		}
-		s := (*bpf.DatapathCtxState)(unsafe.Pointer(&ctx[cpu]))
+		s := (*bpf.DatapathCtxState)(unsafe.Pointer(&d.cpuMem.at(cpu).Ctx[0]))
 		copy(r.Key[:], s.Keywords[:])
 		r.Out = odp.Port(s.OutPort)
 		if s.Reason < uint32(bpf.DatapathDropReasonDROP_MAX) {
