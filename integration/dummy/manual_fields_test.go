@@ -1,0 +1,3 @@
+package dummy
+
+var fieldsManual = []manualExample{}
