@@ -118,6 +118,7 @@ type Features struct {
 	MaxHashAlg                                            int
 	CheckPktLen, CTTimeout, ExplicitDrop, LBOutput        bool
 	CTZeroSNAT, AddMPLS, Meter, CTFlush, NDExt            bool
+	PlainQueues                                           bool // skb_priority is a queue's number, not a class of tc(8)
 }
 
 // Datapath is one datapath: an eBPF one, or the plain-Go reference. Methods are safe for

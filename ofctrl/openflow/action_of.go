@@ -166,8 +166,25 @@ var legacyNumbers = map[flow.FieldID][2]int{
 
 // legacyField writes a legacy set action; ok is false if the version has none for the field.
 func (e *encoder) legacyField(a SetField) (ok bool) {
+	if e.v > V11 || a.Mask != nil {
+		return false
+	}
+	switch a.Field {
+	case flow.IPDSCP:
+		a.Field, a.Value = flow.NwTOS, []byte{a.Value[0] << 2}
+	case flow.VLANVID, flow.DlVLAN:
+		e.of8(1, u16b(uint16(uintBytes(a.Value))&0xfff)...)
+		return true
+	case flow.VLANPCP, flow.DlVLANPCP:
+		e.of8(2, a.Value[0])
+		return true
+	case flow.SCTPSrc, flow.SCTPDst: // mod_tp_src is of TCP and UDP there
+		if !a.Legacy {
+			return false
+		}
+	}
 	nums, ok := legacyNumbers[a.Field]
-	if !ok || e.v > V11 || nums[e.v-V10] < 0 || a.Mask != nil {
+	if !ok || nums[e.v-V10] < 0 {
 		return false
 	}
 	at := len(e.b)

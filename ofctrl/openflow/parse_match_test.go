@@ -146,16 +146,16 @@ func TestFormatFlow(t *testing.T) {
 	const eth = "vlan_tci=0x0000,dl_src=00:00:00:00:00:00,dl_dst=00:00:00:00:00:00"
 	const ip = "nw_src=0.0.0.0,nw_dst=0.0.0.0"
 	for text, want := range map[string]string{
-		"":                           "in_port=0," + eth + ",dl_type=0x0000",
+		"":                           eth + ",dl_type=0x0000",
 		"in_port=p1,ip":              "ip,in_port=1," + eth + "," + ip + ",nw_proto=0,nw_tos=0,nw_ecn=0,nw_ttl=0,nw_frag=no",
-		"tcp,tcp_flags=syn|ack":      "tcp,in_port=0," + eth + "," + ip + ",nw_tos=0,nw_ecn=0,nw_ttl=0,nw_frag=no,tp_src=0,tp_dst=0,tcp_flags=syn|ack",
-		"ip,nw_frag=later":           "ip,in_port=0," + eth + "," + ip + ",nw_proto=0,nw_tos=0,nw_ecn=0,nw_ttl=0,nw_frag=later",
-		"ct_state=new|trk":           "ct_state=new|trk,in_port=0," + eth + ",dl_type=0x0000",
-		"recirc_id=3":                "recirc_id=0x3,eth,in_port=0," + eth + ",dl_type=0x0000",
-		"mpls,mpls_label=5":          "mpls,in_port=0," + eth + ",mpls_label=5,mpls_tc=0,mpls_ttl=0,mpls_bos=0,mpls_lse1=0,mpls_lse2=0",
-		"dl_vlan=10,dl_vlan_pcp=3":   "in_port=0,dl_vlan=10,dl_vlan_pcp=3,vlan_tci1=0x0000,dl_src=00:00:00:00:00:00,dl_dst=00:00:00:00:00:00,dl_type=0x0000",
-		"packet_type=(0,1)":          "packet_type=(0,1),in_port=0",
-		"xreg0=5,reg0=1,metadata=07": "reg0=0x1,reg1=0x5,metadata=0x7,in_port=0," + eth + ",dl_type=0x0000",
+		"tcp,tcp_flags=syn|ack":      "tcp," + eth + "," + ip + ",nw_tos=0,nw_ecn=0,nw_ttl=0,nw_frag=no,tp_src=0,tp_dst=0,tcp_flags=syn|ack",
+		"ip,nw_frag=later":           "ip," + eth + "," + ip + ",nw_proto=0,nw_tos=0,nw_ecn=0,nw_ttl=0,nw_frag=later",
+		"ct_state=new|trk":           "ct_state=new|trk," + eth + ",dl_type=0x0000",
+		"recirc_id=3":                "recirc_id=0x3,eth," + eth + ",dl_type=0x0000",
+		"mpls,mpls_label=5":          "mpls," + eth + ",mpls_label=5,mpls_tc=0,mpls_ttl=0,mpls_bos=0,mpls_lse1=0,mpls_lse2=0",
+		"dl_vlan=10,dl_vlan_pcp=3":   "dl_vlan=10,dl_vlan_pcp=3,vlan_tci1=0x0000,dl_src=00:00:00:00:00:00,dl_dst=00:00:00:00:00:00,dl_type=0x0000",
+		"packet_type=(0,1)":          "packet_type=(0,1)",
+		"xreg0=5,reg0=1,metadata=07": "reg0=0x1,reg1=0x5,metadata=0x7," + eth + ",dl_type=0x0000",
 	} {
 		m, err := ParseFlow(text, testPorts, nil)
 		if err != nil {

@@ -33,7 +33,10 @@ func flowMask(k *flow.Key, m *flow.Mask) {
 			m.SetExact(id)
 		}
 	}
-	all(flow.InPortOXM, flow.PacketType)
+	all(flow.PacketType)
+	if !k.IsZero(flow.InPortOXM) {
+		all(flow.InPortOXM)
+	}
 	eth := k.Get(flow.EthType)
 	switch pt := k.Get(flow.PacketType); {
 	case pt == 0:

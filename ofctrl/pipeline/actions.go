@@ -77,7 +77,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.SetTunnel:
 		x.key.Set(flow.TunID, a.ID)
 	case openflow.SetQueue:
-		if prio, ok := queuePriority(a.Queue); ok {
+		if prio, ok := x.queuePriority(a.Queue); ok {
 			x.key.Set(flow.SkbPriority, prio)
 		}
 	case openflow.PopQueue:

@@ -70,12 +70,13 @@ func (x *xlate) bucket(b *table.Bucket) {
 	}
 	var s tracked.State
 	x.key.Save(&s)
-	exit, stack, set, has, in := x.exit, x.stack, x.actionSet, x.hasGroup, x.inGroup
-	x.stack, x.actionSet, x.hasGroup = append([]byte(nil), stack...), x.actionSet[len(set):], false
+	// The stack is not of what a bucket gets back: a bucket tells by it what it did.
+	exit, set, has, in := x.exit, x.actionSet, x.hasGroup, x.inGroup
+	x.actionSet, x.hasGroup = x.actionSet[len(set):], false
 	x.exit, x.inGroup = false, true
 	x.do(list)
 	x.recirculate()
-	x.exit, x.stack, x.actionSet, x.hasGroup, x.inGroup = exit, stack, set, has, in
+	x.exit, x.actionSet, x.hasGroup, x.inGroup = exit, set, has, in
 	x.key.Restore(&s)
 }
 
@@ -136,7 +137,7 @@ func (x *xlate) selectBucket(g *table.Group) (b *table.Bucket, ok bool) {
 		x.wantHash(g)
 		return nil, false
 	}
-	n := x.key.Uint(flow.Subfield{Field: flow.DPHash, Bits: uint16(bits.Len(uint(len(slots) - 1)))})
+	n := uint32(x.key.Uint(flow.Subfield{Field: flow.DPHash, Bits: uint16(bits.Len(uint(len(slots) - 1)))}))
 	if b := slots[n]; x.live(b, 0) {
 		return b, true
 	}
@@ -179,11 +180,12 @@ func (x *xlate) restart() {
 }
 
 // best is the live bucket with the highest product of its weight and a hash of its ID and n: each
-// gets its share of the values of n, and keeps it when others come and go.
-func (x *xlate) best(g *table.Group, n uint64) (best *table.Bucket) {
-	var top uint64
+// gets its share of the values of n, and keeps it when others come and go. It is the stock daemon's choice, so that a
+// host which swaps the daemon keeps each connection on its bucket.
+func (x *xlate) best(g *table.Group, n uint32) (best *table.Bucket) {
+	var top uint32
 	for _, b := range g.Buckets {
-		score := mix(n, uint64(b.ID)) >> 48 * uint64(b.Weight)
+		score := murmur2(b.ID, n) & 0xffff * uint32(b.Weight)
 		if score <= top && x.listener == nil || !x.live(b, 0) {
 			continue
 		}
@@ -199,43 +201,16 @@ func (x *xlate) best(g *table.Group, n uint64) (best *table.Bucket) {
 
 // hashFields hashes the fields that the group names, or as OVS does those of both ends of a connection
 // such that both directions have the same hash.
-func (x *xlate) hashFields(g *table.Group) uint64 {
-	if g.Selection.Method == "hash" && len(g.Selection.Fields) > 0 {
-		h := g.Selection.Param
-		for _, f := range g.Selection.Fields {
-			if !x.key.Has(f.Field.Info().Prereq) {
-				continue
-			}
-			h = mix(h, uint64(f.Field))
-			for _, c := range x.key.ReadMasked(f.Field, f.Mask, nil) {
-				h = mix(h, uint64(c))
-			}
-		}
-		return h
+func (x *xlate) hashFields(g *table.Group) uint32 {
+	if g.Selection.Method != "hash" || len(g.Selection.Fields) == 0 {
+		return x.hashL4(0)
 	}
-	xor := func(a, b flow.FieldID) uint64 { return x.key.Get(a) ^ x.key.Get(b) }
-	h := mix(xor(flow.EthSrc, flow.EthDst), x.key.Get(flow.EthType))
-	h = mix(h, x.key.Get(flow.VLANVID))
-	switch {
-	case x.key.Has(flow.PrereqIPv4):
-		h = mix(h, xor(flow.IPv4Src, flow.IPv4Dst))
-	case x.key.Has(flow.PrereqIPv6):
-		src, dst := x.key.Read(flow.WholeField(flow.IPv6Src), nil), x.key.Read(flow.WholeField(flow.IPv6Dst), nil)
-		for i := range src {
-			h = mix(h, uint64(src[i]^dst[i]))
+	h := murmurFinish(murmurAdd(murmurAdd(0, uint32(g.Selection.Param)), uint32(g.Selection.Param>>32)) ^ 8)
+	var buf [128]byte
+	for _, f := range g.Selection.Fields {
+		if x.key.Has(f.Field.Info().Prereq) {
+			h = murmurBytes(x.key.ReadMasked(f.Field, f.Mask, buf[:0]), h)
 		}
-	default:
-		return h
-	}
-	h = mix(h, x.key.Get(flow.NwProto))
-	if x.key.Has(flow.PrereqTCP) || x.key.Has(flow.PrereqUDP) || x.key.Has(flow.PrereqSCTP) {
-		h = mix(h, xor(flow.TCPSrc, flow.TCPDst))
 	}
 	return h
-}
-
-// mix adds a word to a hash.
-func mix(h, w uint64) uint64 {
-	hi, lo := bits.Mul64(h^w^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
-	return hi ^ lo ^ h<<1
 }

@@ -191,5 +191,19 @@ func murmurFinish(h uint32) uint32 {
 	return h ^ h>>16
 }
 
+// murmurBytes hashes octets, started with a basis.
+func murmurBytes(p []byte, basis uint32) uint32 {
+	h, n := basis, uint32(len(p))
+	for ; len(p) >= 4; p = p[4:] {
+		h = murmurAdd(h, binary.LittleEndian.Uint32(p))
+	}
+	if len(p) > 0 {
+		var t [4]byte
+		copy(t[:], p)
+		h = murmurAdd(h, binary.LittleEndian.Uint32(t[:]))
+	}
+	return murmurFinish(h ^ n)
+}
+
 // murmur2 hashes two words.
 func murmur2(a, b uint32) uint32 { return murmurFinish(murmurAdd(murmurAdd(a, 0), b) ^ 8) }

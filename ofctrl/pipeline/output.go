@@ -18,10 +18,6 @@ func (x *xlate) outputTo(no openflow.PortNo, maxLen uint16) {
 			x.warn("no input port to send to")
 		}
 	case openflow.PortTable:
-		if !x.packetOut || x.rule != nil {
-			x.warn("output:TABLE outside of a packet-out")
-			return
-		}
 		x.resubmit(0, x.key.InPort(), true)
 	case openflow.PortNormal:
 		x.normal()
@@ -158,14 +154,18 @@ func (x *xlate) patch(p *Port) {
 }
 
 // queuePriority is the skb priority that selects a queue of a port: the minor number of its
-// class under handle 1: (tc(8)), counted from 1. Queues that have none are refused.
-func queuePriority(queue uint32) (uint64, bool) {
+// class under handle 1: (tc(8)), counted from 1. Queues that have none are refused. A datapath without
+// such classes takes the queue itself.
+func (x *xlate) queuePriority(queue uint32) (uint64, bool) {
+	if x.t.o.Features.PlainQueues {
+		return uint64(queue), true
+	}
 	return 1<<16 | uint64(queue+1), queue < 0xf000
 }
 
 // enqueue is output through a queue.
 func (x *xlate) enqueue(a openflow.Enqueue) {
-	prio, ok := queuePriority(a.Queue)
+	prio, ok := x.queuePriority(a.Queue)
 	if !ok { // as OVS does
 		x.outputTo(a.Port, 0)
 		return
