@@ -58,6 +58,9 @@ func (s *Switch) SendPacketIn(p *PacketIn) {
 	defer s.mu.Unlock()
 	var packet []byte
 	for c := range s.conns {
+		if p.Reason == table.ReasonImplicitMiss && c.version >= openflow.V13 {
+			continue
+		}
 		reason := wireReason(p.Reason, c.version)
 		if c.controllerID != p.ControllerID || !c.wants(openflow.AsyncPacketIn, uint32(reason)) {
 			continue
@@ -77,8 +80,28 @@ func (s *Switch) SendPacketIn(p *PacketIn) {
 	}
 }
 
+// checkMisses tells the tables whether a controller gets packets without a rule unasked, as those do that speak a version
+// before 1.3 (OpenFlow 1.0 section 3.4).
+func (s *Switch) checkMisses() {
+	s.o.Mu.Lock()
+	s.mu.Lock()
+	on := false
+	for c := range s.conns {
+		on = on || c.version < openflow.V13 && c.controllerID == 0 && c.wants(openflow.AsyncPacketIn, uint32(openflow.ReasonNoMatch))
+	}
+	s.mu.Unlock()
+	changed := s.o.Tables.SetImplicitMiss(on)
+	s.o.Mu.Unlock()
+	if changed {
+		s.o.Host.TablesChanged()
+	}
+}
+
 // wireReason is the reason as a version can say it.
 func wireReason(r openflow.PacketInReason, v openflow.Version) openflow.PacketInReason {
+	if r == table.ReasonImplicitMiss {
+		return openflow.ReasonNoMatch
+	}
 	if v < openflow.V14 && r > openflow.ReasonInvalidTTL {
 		return openflow.ReasonAction
 	}

@@ -141,6 +141,7 @@ func (c *conn) register() {
 	}
 	s.count("rconn_connected", 1)
 	s.checkFailOpen()
+	s.checkMisses()
 	s.changed()
 }
 
@@ -155,6 +156,7 @@ func (c *conn) unregister() {
 	}
 	s.noteConnected()
 	s.mu.Unlock()
+	s.checkMisses()
 	s.changed()
 }
 

@@ -110,6 +110,7 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		s.mu.Lock()
 		c.async = m.Masks
 		s.mu.Unlock()
+		s.checkMisses()
 		return nil
 	case *openflow.GetAsyncRequest:
 		s.mu.Lock()
@@ -128,6 +129,7 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		s.mu.Lock()
 		c.controllerID = m.ID
 		s.mu.Unlock()
+		s.checkMisses()
 		return nil
 	case *openflow.SetFlowFormat:
 		c.nxm.Store(m.Format == flowFormatNXM)
@@ -205,6 +207,7 @@ func (c *conn) setConfig(m *openflow.SetConfig) {
 		s.frag = mode
 	}
 	s.mu.Unlock()
+	s.checkMisses()
 	if change {
 		s.o.Host.SetFragHandling(mode)
 	}

@@ -42,6 +42,7 @@ func (c *conn) handleRole(ctx context.Context, xid uint32, m *openflow.RoleReque
 	}
 	reply := &openflow.RoleReply{Role: c.role, HasGenID: s.hasGen, GenerationID: s.generation, Nicira: m.Nicira}
 	s.mu.Unlock()
+	s.checkMisses()
 	s.changed()
 	return c.send(ctx, xid, reply)
 }

@@ -155,10 +155,28 @@ func (x *xlate) lookup(id uint8, in openflow.PortNo, miss bool) *table.Rule {
 	if rule == nil {
 		x.Credit(x.tables.Miss(id))
 		if miss {
-			x.creditMiss(table.MissDrop)
+			return x.miss(id, in)
 		}
 	}
 	return rule
+}
+
+// miss does with a packet what a table is configured to do for which it has no rule (ofp_table_config of OpenFlow 1.1).
+func (x *xlate) miss(id uint8, in openflow.PortNo) *table.Rule {
+	switch x.tables.Missed(id) {
+	case table.MissContinue:
+		if id+1 < table.Internal {
+			return x.lookup(id+1, in, true)
+		}
+	case table.MissToController:
+		if p := x.InPort(); p != nil && p.Config&openflow.ConfigNoPacketIn != 0 {
+			break
+		}
+		x.table = id
+		return x.tables.MissRule(table.MissController)
+	}
+	x.creditMiss(table.MissDrop)
+	return nil
 }
 
 func (x *xlate) creditMiss(kind uint64) {
@@ -172,11 +190,13 @@ func (x *xlate) resubmit(id uint8, in openflow.PortNo, miss bool) {
 	if !x.resources() {
 		return
 	}
+	was := x.table
 	rule := x.lookup(id, in, miss)
 	if rule != nil {
 		x.resubmits++
 	}
-	x.doRule(rule, id <= x.table)
+	x.doRule(rule, id <= was)
+	x.table = was
 	x.event(Event{Kind: EventEnd})
 }
 
@@ -205,7 +225,10 @@ func (x *xlate) doRule(rule *table.Rule, deepens bool) {
 		return
 	}
 	wasRule, wasTable := x.rule, x.table
-	x.rule, x.table = rule, rule.Table
+	x.rule = rule
+	if rule.Table < table.Internal { // a miss is one of the table that was looked up
+		x.table = rule.Table
+	}
 	if deepens {
 		x.depth++
 	}

@@ -181,12 +181,38 @@ func (t *Tables) mod(id uint8, m *openflow.TableMod, v openflow.Version) {
 	}
 }
 
-// MissConfig is what happens to packets for which a table has no rule.
+// MissConfig is what a table is configured to do with packets for which it has no rule.
 func (t *Tables) MissConfig(id uint8) Miss {
 	if int(id) >= Count {
 		return MissToDrop
 	}
 	return t.table[id].settings.miss
+}
+
+// Missed is what happens to packets for which a table has no rule.
+func (t *Tables) Missed(id uint8) Miss {
+	switch m := t.MissConfig(id); {
+	case m != MissDefault:
+		return m
+	case t.implicitMiss:
+		return MissToController
+	}
+	return MissToDrop
+}
+
+// SetImplicitMiss says whether there are controllers that get packets for which a table has no rule without being
+// asked, those that speak a version before 1.3. It reports whether that is a change.
+func (t *Tables) SetImplicitMiss(on bool) bool {
+	if t.implicitMiss == on {
+		return false
+	}
+	t.implicitMiss = on
+	for i := range t.table {
+		if t.table[i].settings.miss == MissDefault {
+			t.table[i].touch()
+		}
+	}
+	return true
 }
 
 // Desc describes a table's eviction and vacancy.

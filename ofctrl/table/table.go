@@ -38,16 +38,17 @@ type Options struct {
 
 // Tables are the flow tables of one switch.
 type Tables struct {
-	clock     clock.Clock
-	seed      uint64
-	table     [Count]classifier
-	expirable map[*Rule]struct{}
-	groups    groups
-	meters    meters
-	learners  learners
-	tx        *transaction // nil outside of Atomically
-	log       changeLog
-	vacancies map[uint8]struct{} // tables with vacancy events
+	implicitMiss bool // SetImplicitMiss
+	clock        clock.Clock
+	seed         uint64
+	table        [Count]classifier
+	expirable    map[*Rule]struct{}
+	groups       groups
+	meters       meters
+	learners     learners
+	tx           *transaction // nil outside of Atomically
+	log          changeLog
+	vacancies    map[uint8]struct{} // tables with vacancy events
 }
 
 // New makes empty tables; but for the internal rules, see addInternalRules.
@@ -158,14 +159,14 @@ func (t *Tables) addInternalRules() {
 		m.Set(flow.Reg0, kind)
 		t.AddInternal(Internal, 0, &m, actions)
 	}
-	miss(MissController, openflow.Controller{MaxLen: 0xffff, Reason: reasonImplicitMiss})
+	miss(MissController, openflow.Controller{MaxLen: 0xffff, Reason: ReasonImplicitMiss})
 	miss(MissDrop)
 	miss(MissFragments)
 }
 
-// reasonImplicitMiss is OVS's packet-in reason of a miss without a table-miss flow; it does not go
+// ReasonImplicitMiss is OVS's packet-in reason of a miss without a table-miss flow; it does not go
 // on the wire of packet-ins and has no name.
-const reasonImplicitMiss openflow.PacketInReason = 7
+const ReasonImplicitMiss openflow.PacketInReason = 7
 
 // Values of reg0 of the miss rules in table Internal.
 const (
