@@ -21,6 +21,12 @@ func checkActions(actions []openflow.Action) error {
 			err = checkPort(a.Port)
 		case openflow.Enqueue:
 			err = checkPort(a.Port)
+		case openflow.Encap:
+			if a.Type != 0 {
+				err = fmt.Errorf("encap of packet type 0x%08x: %w", a.Type, openflow.NXActionBadHeaderType)
+			}
+		case openflow.DecNSHTTL:
+			err = fmt.Errorf("dec_nsh_ttl: %w", openflow.ActionBadType)
 		case openflow.WriteActions:
 			err = checkActions(a.Actions)
 		case openflow.Clone:

@@ -21,6 +21,10 @@ func TestCheckActions(t *testing.T) {
 		{"unset", list{openflow.OutputTrunc{Port: openflow.PortUnset}}, openflow.ActionBadOutPort},
 		{"a port that cannot be", list{openflow.Enqueue{Port: 0xff00}}, openflow.ActionBadOutPort},
 		{"in write_actions", list{openflow.WriteActions{Actions: list{openflow.Output{Port: 0xff00}}}}, openflow.ActionBadOutPort},
+		{"an Ethernet header", list{openflow.Encap{}, openflow.Decap{}}, nil},
+		{"a header that is not done", list{openflow.Encap{Type: 1<<16 | 0x894f}}, openflow.NXActionBadHeaderType},
+		{"in a clone", list{openflow.Clone{Actions: list{openflow.Encap{Type: 1<<16 | 0x8847}}}}, openflow.NXActionBadHeaderType},
+		{"NSH", list{openflow.DecNSHTTL{}}, openflow.ActionBadType},
 		{"a group, which the tables check", list{openflow.Clone{Actions: list{openflow.Group{ID: 1}}}}, nil},
 	} {
 		if err := checkActions(tt.actions); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {

@@ -385,7 +385,7 @@ func (f *matchText) network() {
 		f.masked(flow.ARPSHA, "arp_sha")
 		f.masked(flow.ARPTHA, "arp_tha")
 		return
-	case m.Key.Get(flow.EthType) == 0x86dd:
+	case m.Key.Get(flow.EthType) == 0x86dd || m.Key.Get(flow.PacketType) == 1<<16|0x86dd:
 		f.masked(flow.IPv6Src, "ipv6_src")
 		f.masked(flow.IPv6Dst, "ipv6_dst")
 		f.ipv6Label()

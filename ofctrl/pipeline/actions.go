@@ -4,15 +4,17 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
-	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline/tracked"
 )
 
 // do runs a list of actions.
 func (x *xlate) do(list []openflow.Action) {
+	more := x.more
+	defer func() { x.more = more }()
 	for i, a := range list {
 		if x.done() {
 			return
 		}
+		x.more = more || i+1 < len(list) || len(x.actionSet) > 0
 		if x.key.Unparsed() && x.t.o.Features.Recirc && needsParsing(a) {
 			x.freezing = true
 			x.keep(list[i:])
@@ -23,11 +25,11 @@ func (x *xlate) do(list []openflow.Action) {
 			x.checkPktLarger(a, list[i+1:])
 			return
 		}
-		more := x.one(a)
+		goesOn := x.one(a)
 		if x.freezing {
 			x.keep(list[i+1:])
 		}
-		if !more {
+		if !goesOn {
 			return
 		}
 	}
@@ -101,7 +103,8 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.DecTTL:
 		return x.decTTL(flow.PrereqIP, flow.NwTTL, a.IDs)
 	case openflow.DecMPLSTTL:
-		return x.decTTL(flow.PrereqMPLS, flow.MPLSTTL, nil)
+		// As in OVS a packet without labels gets no further in its list.
+		return x.key.IsMPLS() && x.decTTL(flow.PrereqMPLS, flow.MPLSTTL, nil)
 	case openflow.SetMPLSLabel:
 		x.key.Set(flow.MPLSLabel, uint64(a.Label))
 	case openflow.SetMPLSTC:
@@ -155,8 +158,10 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.pushMPLS(a)
 	case openflow.PopMPLS:
 		x.popMPLS(a)
-	case openflow.Encap, openflow.Decap:
-		x.unsupported("encap and decap")
+	case openflow.Encap:
+		x.encap(a)
+	case openflow.Decap:
+		x.decap()
 	case openflow.DecNSHTTL:
 		x.unsupported("dec_nsh_ttl")
 	case openflow.DeleteField:
@@ -169,10 +174,6 @@ func (x *xlate) one(a openflow.Action) bool {
 
 // doResubmit is resubmit(port,table).
 func (x *xlate) doResubmit(a openflow.Resubmit) {
-	if a.CT {
-		x.unsupported("resubmit with ct")
-		return
-	}
 	in, id := a.InPort, a.Table
 	if in == openflow.PortInPort {
 		in = x.key.InPort()
@@ -180,7 +181,11 @@ func (x *xlate) doResubmit(a openflow.Resubmit) {
 	if id == openflow.TableAll {
 		id = x.table
 	}
-	x.resubmit(id, in, false)
+	if a.CT {
+		x.resubmitCT(id, in)
+	} else {
+		x.resubmit(id, in, false)
+	}
 }
 
 // decTTL decrements a TTL. One that would become 0 ends the list; controllers are told.
@@ -239,18 +244,4 @@ func (x *xlate) pop(dst flow.Subfield) {
 	from := n - int(x.stack[n])
 	x.key.Write(dst, x.stack[from:n])
 	x.stack = x.stack[:from]
-}
-
-// clone runs actions on a copy: all they change is undone afterwards. As in OVS the
-// copy's action set is executed, too.
-func (x *xlate) clone(list []openflow.Action) {
-	var s tracked.State
-	x.key.Save(&s)
-	exit, stack, set, group, inSet := x.exit, x.stack, x.actionSet, x.hasGroup, x.inActionSet
-	x.stack = append([]byte(nil), stack...)
-	x.actionSet = append([]openflow.Action(nil), set...)
-	x.do(list)
-	x.end()
-	x.exit, x.stack, x.actionSet, x.hasGroup, x.inActionSet = exit, stack, set, group, inSet
-	x.key.Restore(&s)
 }

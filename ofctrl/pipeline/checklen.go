@@ -22,11 +22,12 @@ func (x *xlate) checkPktLarger(a openflow.CheckPktLarger, rest []openflow.Action
 	var b tracked.Branch
 	x.key.Fork(&b)
 	exit, stack, set, group := x.exit, x.stack, x.actionSet, x.hasGroup
+	more := x.more
 	branch := func(bit byte) []odp.Action {
 		return x.nest(func() {
 			x.stack = append([]byte(nil), stack...)
 			x.actionSet = append([]openflow.Action(nil), set...)
-			x.exit, x.hasGroup = false, group
+			x.exit, x.hasGroup, x.more = false, group, false
 			x.key.Write(a.Dst, []byte{bit})
 			x.do(rest)
 			x.end()
@@ -38,6 +39,7 @@ func (x *xlate) checkPktLarger(a openflow.CheckPktLarger, rest []openflow.Action
 	if x.drop == odp.DropNone {
 		check.LessEqual = branch(0)
 	}
+	x.more = more
 	x.exit, x.stack, x.actionSet, x.hasGroup = exit, stack, set[len(set):], false
 	x.emit(check)
 }

@@ -240,6 +240,12 @@ func actionsText(list []odp.Action) string {
 			out = append(out, fmt.Sprintf("pop_mpls(%x)", a.EthType))
 		case odp.Recirc:
 			out = append(out, "recirc")
+		case odp.PopEth:
+			out = append(out, "pop_eth")
+		case odp.PushEth:
+			out = append(out, fmt.Sprintf("push_eth(%x %x)", a.Src, a.Dst))
+		case odp.Clone:
+			out = append(out, "clone("+actionsText(a.Actions)+")")
 		case odp.CheckPktLen:
 			out = append(out, fmt.Sprintf("check_pkt_len(%d,gt(%s),le(%s))", a.Len, actionsText(a.Greater), actionsText(a.LessEqual)))
 		default:

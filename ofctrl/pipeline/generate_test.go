@@ -67,8 +67,11 @@ func (g *generator) scene() *scene {
 			s.data[14+4*i] &^= 0x10
 		}
 		// As in OVS an ARP opcode above 255 is 0 in the key, and cannot be put back once changed.
-		if at := 12 + 4*tagsIn(s.data); len(s.data) > at+9 && (s.data[at] == 0x08 && s.data[at+1] == 0x06 || s.data[at] == 0x80 && s.data[at+1] == 0x35) {
-			s.data[at+8] = 0
+		s.key = flow.Key{}
+		if o := packet.Parse(s.data, &s.key); s.key.Get(flow.EthType) == packet.EthTypeARP || s.key.Get(flow.EthType) == packet.EthTypeRARP {
+			if at := o.Net + 6; o.Net >= 0 && at < len(s.data) {
+				s.data[at] = 0
+			}
 		}
 		s.key = flow.Key{}
 		packet.Extract(s.data, &s.key)
@@ -220,8 +223,9 @@ func (g *generator) action(id uint8, depth int) openflow.Action {
 			openflow.DecTTL{IDs: []uint16{1, 2}}, openflow.Output{Port: openflow.PortTable}, openflow.OutputReg{Src: g.subfield()},
 			openflow.Multipath{Fields: uint16(g.n(7)), Basis: uint16(g.n(2)), Algorithm: uint16(g.n(4)), MaxLink: 3, Dst: sub("reg0[0..1]")},
 			openflow.PushMPLS{EthType: []uint16{0x8847, 0x8848}[g.n(2)]}, openflow.PopMPLS{EthType: []uint16{0x800, 0x86dd, 0x8847, 0x806}[g.n(4)]},
+			openflow.Encap{}, openflow.Decap{}, openflow.Resubmit{InPort: openflow.PortInPort, Table: uint8(g.n(4)), CT: true},
 			g.bundle(uint16(g.n(2))), openflow.CheckPktLarger{Len: uint16(60 + g.n(3)), Dst: sub("reg0[1..1]")},
-		}[g.n(16)]
+		}[g.n(19)]
 	}
 	switch g.n(26) {
 	case 24:

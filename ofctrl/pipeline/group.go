@@ -26,9 +26,12 @@ func (x *xlate) group(id uint32) {
 	switch g.Type {
 	case openflow.GroupTypeAll:
 		x.Credit(g)
-		for _, b := range g.Buckets {
+		more := x.more
+		for i, b := range g.Buckets {
+			x.more = more || i+1 < len(g.Buckets)
 			x.bucket(b)
 		}
+		x.more = more
 	case openflow.GroupTypeIndirect:
 		if len(g.Buckets) > 0 {
 			x.oneBucket(g, g.Buckets[0])

@@ -292,7 +292,7 @@ func (n *naive) one(a openflow.Action) bool {
 	case openflow.DecTTL:
 		return n.dec(flow.NwTTL)
 	case openflow.DecMPLSTTL:
-		return n.dec(flow.MPLSTTL)
+		return n.has(flow.PrereqMPLS) && n.dec(flow.MPLSTTL)
 	case openflow.Resubmit:
 		in := a.InPort
 		if in == openflow.PortInPort {

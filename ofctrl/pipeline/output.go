@@ -66,6 +66,8 @@ func (x *xlate) output(p *Port, trunc uint32) {
 		x.patch(p)
 	case p.Tunnel != nil:
 		x.unsupported("output to a tunnel port")
+	case x.key.Get(flow.PacketType) != 0:
+		x.warn("port %s takes only packets with Ethernet header, skipping output", p.Name)
 	case p.ODP == odp.PortNone:
 		x.warn("port %s is not in the datapath, skipping output", p.Name)
 	default:

@@ -49,6 +49,8 @@ type xlate struct {
 	hashed, rehash bool
 	hash           odp.Hash
 
+	// more: actions follow the one that runs, in its list or in those outside.
+	more bool
 	// freezing: the translation ends here and goes on, with levels, after a recirculation, or if pausing is not nil when
 	// that controller brings the packet back.
 	freezing bool
@@ -191,7 +193,27 @@ func (x *xlate) resubmit(id uint8, in openflow.PortNo, miss bool) {
 		return
 	}
 	was := x.table
-	rule := x.lookup(id, in, miss)
+	x.found(x.lookup(id, in, miss), id, was)
+}
+
+// resubmitCT is resubmit with a look-up of the original tuple of the packet's connection.
+func (x *xlate) resubmitCT(id uint8, in openflow.PortNo) {
+	if !x.resources() {
+		return
+	}
+	if !x.key.Has(flow.PrereqIP) || x.key.Get(flow.CTNwProto) == 0 {
+		x.warn("resubmit(ct) with non-tracked or non-IP packet!")
+		return
+	}
+	was := x.table
+	x.key.SwapTuple()
+	rule := x.lookup(id, in, false)
+	x.key.SwapTuple()
+	x.found(rule, id, was)
+}
+
+// found runs what a look-up in table id found, and comes back to table was.
+func (x *xlate) found(rule *table.Rule, id, was uint8) {
 	if rule != nil {
 		x.resubmits++
 	}

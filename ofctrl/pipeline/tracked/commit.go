@@ -36,6 +36,7 @@ var (
 // Commit appends what makes the datapath's packet like the key: one Set for each header that
 // differs, then VLAN tags. Bits that differ were written, so they are exact in the mask.
 func (k *Key) Commit(out []odp.Action) []odp.Action {
+	out = k.commitEthernet(out)
 	if k.differs() {
 		out = k.commitFields(out)
 	} else {
