@@ -230,7 +230,7 @@ func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
 		if r.Priority != defaultPriority {
 			rule = append(rule, fmt.Sprintf("priority=%d", r.Priority))
 		}
-		if text := openflow.FormatMatch(&m, nil); text != "" {
+		if text := openflow.FormatMatchTLV(&m, nil, b.tables.TLV().Layout()); text != "" {
 			rule = append(rule, text)
 		}
 		fmt.Fprintf(&s, "%s,actions=%s\n", strings.Join(rule, ","), openflow.FormatActions(r.Actions, nil))

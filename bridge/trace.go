@@ -81,11 +81,12 @@ func (a *Agent) traceReport(s *strings.Builder, b pipeline.Bridge, t *traceText,
 	if t.names {
 		names, dpNames = portNames(b), a.portName
 	}
-	fmt.Fprintf(s, "Flow: %s\n", openflow.FormatFlow(start, names, nil))
+	tlv := b.Tables().TLV().Layout()
+	fmt.Fprintf(s, "Flow: %s\n", openflow.FormatFlow(start, names, tlv))
 	t.write(s)
 	final := "unchanged"
 	if *start != *end {
-		final = openflow.FormatFlow(end, names, nil)
+		final = openflow.FormatFlow(end, names, tlv)
 	}
 	fmt.Fprintf(s, "\nFinal flow: %s\n", final)
 
@@ -96,7 +97,7 @@ func (a *Agent) traceReport(s *strings.Builder, b pipeline.Bridge, t *traceText,
 		}
 	}
 	m.Normalize()
-	fmt.Fprintf(s, "Megaflow: %s\n", openflow.FormatMatch(&m, names))
+	fmt.Fprintf(s, "Megaflow: %s\n", openflow.FormatMatchTLV(&m, names, tlv))
 	fmt.Fprintf(s, "Datapath actions: %s\n", odp.FormatActionsFor(start, res.Actions, dpNames))
 	switch {
 	case res.Drop != odp.DropNone:

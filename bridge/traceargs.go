@@ -11,6 +11,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 const traceUsage = "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]"
@@ -80,6 +81,7 @@ func (o *traceArgs) request(key flow.Key) *datapath.Request {
 		for _, id := range packetMetadata {
 			key.SetBytes(id, metadata.GetBytes(id, nil))
 		}
+		copy(table.OptionSpace(&key), table.OptionSpace(&metadata))
 		key.Set(flow.InPortOXM, metadata.Get(flow.InPortOXM)) // wider than in_port on the wire
 		req.Packet = &datapath.Packet{Data: o.packet}
 	case o.generate:
@@ -91,7 +93,7 @@ func (o *traceArgs) request(key flow.Key) *datapath.Request {
 
 // packetMetadata goes with a packet that is given beside a flow.
 var packetMetadata = []flow.FieldID{flow.RecircID, flow.DPHash, flow.SkbPriority, flow.PktMark, flow.CTState, flow.CTZone, flow.CTMark, flow.CTLabel,
-	flow.TunID, flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst, flow.TunAllFlags, flow.TunTOS, flow.TunTTL, flow.TunGBPID, flow.TunGBPFlags}
+	flow.TunID, flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst, flow.TunAllFlags, flow.TunTOS, flow.TunTTL, flow.TunGBPID, flow.TunGBPFlags, flow.TunOptsLen}
 
 // packetHex reads a packet in hexadecimal digits.
 func packetHex(s string) ([]byte, error) {
@@ -129,10 +131,11 @@ func (a *Agent) traceFlow(words []string) (*Bridge, flow.Key, error) {
 	if b == nil {
 		return nil, m.Key, fmt.Errorf("%s: unknown bridge", words[0])
 	}
-	if m, err = openflow.ParseFlow(text, b.portNo, nil); err != nil {
+	if m, err = openflow.ParseFlow(text, b.portNo, b.tables.TLV().Layout()); err != nil {
 		//lint:ignore ST1005 OVS's words
 		return nil, m.Key, fmt.Errorf("Bad openflow flow syntax: %w", err)
 	}
+	b.tables.TLV().ToPacket(&m.Key)
 	if m.Key.Get(flow.InPortOXM) == 0 {
 		m.Key.Set(flow.InPortOXM, uint64(openflow.PortAny))
 	}

@@ -72,7 +72,7 @@ func tableText(e *pipeline.Event, names openflow.PortNames) string {
 	}
 	m := e.Rule.Match()
 	s := fmt.Sprintf("%2d. ", e.Table)
-	if text := openflow.FormatMatch(&m, names); text != "" {
+	if text := openflow.FormatMatchTLV(&m, names, e.Bridge.Tables().TLV().Layout()); text != "" {
 		s += text + ", "
 	}
 	s += fmt.Sprintf("priority %d", e.Rule.Priority)

@@ -185,6 +185,7 @@ func (c *conn) commit(ctx context.Context, b *bundle, flags uint16) error {
 	var bad []byte // the message that failed
 	var gone []table.Removed
 	s.o.Mu.Lock()
+	c.useTLV() // which cannot change as long as the lock is held
 	err := s.o.Tables.Atomically(func() error {
 		for _, raw := range b.messages {
 			s.o.Tables.Cause(messageXID(raw))

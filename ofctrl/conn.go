@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // missSendLen is the default of connections that the switch made: packet-ins are welcome there.
@@ -42,6 +43,7 @@ type conn struct {
 
 	// The reader's own.
 	state   openflow.State // of decoding
+	tlv     *table.TLV     // that state has the layout of
 	request []byte         // that is being handled
 	partial *partial       // of a multipart request; nil: none
 
@@ -305,6 +307,7 @@ func (c *conn) serve(ctx context.Context, r *bufio.Reader) error {
 		c.sw.count("ofproto_recv_openflow", 1)
 		c.request = b
 		c.snoop(b)
+		c.useTLV()
 		xid, v, m, err := openflow.Decode(b, &c.state)
 		switch {
 		case v != c.version && b[1] > typeEchoReply:
@@ -359,7 +362,7 @@ func (c *conn) send(ctx context.Context, xid uint32, m openflow.Message) error {
 }
 
 func (c *conn) encode(xid uint32, m openflow.Message) ([]byte, error) {
-	return openflow.Append(nil, c.version, xid, m, &openflow.State{NXM: c.nxm.Load()})
+	return openflow.Append(nil, c.version, xid, m, &openflow.State{NXM: c.nxm.Load(), TLV: c.sw.o.Tables.TLV().Layout()})
 }
 
 func (c *conn) sendBytes(ctx context.Context, b []byte) error {

@@ -46,6 +46,12 @@ func (s *Switch) ApplyFlowMod(m *openflow.FlowMod) error { return s.applyFlowMod
 // applyFlowMod is ApplyFlowMod for the request xid of a connection.
 func (s *Switch) applyFlowMod(m *openflow.FlowMod, by *conn, xid uint32) error {
 	s.o.Mu.Lock()
+	if by != nil {
+		if err := by.checkTLV(m); err != nil {
+			s.o.Mu.Unlock()
+			return err
+		}
+	}
 	s.o.Tables.Cause(xid)
 	gone, err := s.o.Tables.Apply(m)
 	s.o.Tables.Cause(0)

@@ -16,8 +16,12 @@ func (c *conn) groupMod(xid uint32, m *openflow.GroupMod) error {
 	}
 	s := c.sw
 	s.o.Mu.Lock()
-	gone, err := s.o.Tables.ApplyGroup(m)
-	s.announce(gone, nil)
+	err := c.checkTLV(m)
+	if err == nil {
+		var gone []table.Removed
+		gone, err = s.o.Tables.ApplyGroup(m)
+		s.announce(gone, nil)
+	}
 	s.o.Mu.Unlock()
 	if err != nil {
 		return err

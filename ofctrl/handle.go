@@ -143,6 +143,11 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		return c.cancelMonitor(m.ID)
 	case *openflow.QueueConfigRequest:
 		return c.queueConfig(ctx, xid, m)
+	case *openflow.TLVTableMod:
+		if err := c.mayWrite(); err != nil {
+			return err
+		}
+		return c.tlvTableMod(m)
 	case *openflow.TLVTableRequest:
 		return c.tlvTable(ctx, xid)
 	case *openflow.Raw:

@@ -11,10 +11,7 @@ import (
 // them: what it could hold, and that there is nothing. Tools and ovn-controller ask as a matter
 // of course.
 
-const (
-	maxOptionSpace  = 256 // bytes
-	maxOptionFields = 64
-)
+const ()
 
 // actionTypes are the OpenFlow 1.1+ actions of the switch, a bitmap of 1<<type: output,
 // set_mpls_ttl and dec, push and pop VLAN and MPLS, set_queue, group, set and dec IP TTL, set_field.
@@ -56,15 +53,10 @@ func (c *conn) queueConfig(ctx context.Context, xid uint32, m *openflow.QueueCon
 	return c.send(ctx, xid, &openflow.QueueConfigReply{Port: m.Port})
 }
 
-// tlvTable tells of the tunnel options that are mapped: none.
-func (c *conn) tlvTable(ctx context.Context, xid uint32) error {
-	return c.send(ctx, xid, &openflow.TLVTableReply{MaxSpace: maxOptionSpace, MaxFields: maxOptionFields})
-}
-
 // unsupported is the error for a message that is well-formed and not done yet.
 func unsupported(v openflow.Version, m openflow.Message) error {
 	switch m := m.(type) {
-	case *openflow.TLVTableMod, *openflow.CTFlush:
+	case *openflow.CTFlush:
 		return openflow.BadExperimenterType
 	case *openflow.Raw:
 		if m.Vendor != 0 {

@@ -14,7 +14,10 @@ const (
 	// The words behind them (registers, metadata...) exist only in OpenFlow translation.
 	DPWords = 69
 	// Words is the length of a Key in 8-byte words.
-	Words = 92
+	Words = 93
+	// TunPresentWord is the word that has a bit for each tun_metadata field that is in the packet. It is a number, not
+	// in network byte order.
+	TunPresentWord = 92
 )
 
 // Layout is the order of a Key's members. The C header of the key is generated from
@@ -137,4 +140,5 @@ var Layout = []Member{
 	{"tun_gtpu_flags", 727, 1},
 	{"tun_gtpu_msgtype", 728, 1},
 	{"pad8", 729, 7},
+	{"tun_present", TunPresentWord * 8, 8},
 }

@@ -148,6 +148,9 @@ func (d *actionDecoder) setFieldEntry(b []byte) (Action, error) {
 		return nil, err
 	}
 	id, n, err := d.st.field(h)
+	if errors.Is(err, NXInvalidTLVField) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, bad(ActionBadSetType, "set_field of class 0x%04x number %d", h.class, h.number)
 	}
@@ -174,6 +177,12 @@ func (d *actionDecoder) setFieldEntry(b []byte) (Action, error) {
 			}
 		}
 		if allOnes(a.Mask) && !isTunMetadata(id) {
+			a.Mask = nil
+		}
+	}
+	if isTunMetadata(id) && len(a.Value) > n { // as in OVS the first bytes count
+		a.Value, a.Mask = a.Value[:n:n], a.Mask[:min(n, len(a.Mask)):min(n, len(a.Mask))]
+		if !h.hasMask {
 			a.Mask = nil
 		}
 	}

@@ -170,3 +170,40 @@ func FuzzContinuation(f *testing.F) {
 		}
 	})
 }
+
+// The continuations that OVS 3.1 and 4.0 made for ovn-controller decode, and encode again to the same bytes.
+func TestRecordedContinuations(t *testing.T) {
+	n := 0
+	for _, r := range loadRecorded(t) {
+		_, v, m, err := Decode(r.msg, r.st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var in *PacketIn
+		switch m := m.(type) {
+		case *PacketIn:
+			in = m
+		case *Resume:
+			in = &m.PacketIn
+		default:
+			continue
+		}
+		if in.Continuation == nil {
+			continue
+		}
+		n++
+		c, err := DecodeContinuation(in.Continuation, v, r.st)
+		if err != nil {
+			t.Errorf("%x: %v", in.Continuation, err)
+			continue
+		}
+		e := encoder{v: v, st: r.st}
+		if err := e.continuation(c); err != nil || !bytes.Equal(e.b, in.Continuation) {
+			t.Errorf("%s\nrecorded %x\nencoded  %x, %v", FormatActions(c.Actions, nil), in.Continuation, e.b, err)
+		}
+	}
+	if n == 0 {
+		t.Error("no continuation is recorded")
+	}
+	t.Logf("%d continuations", n)
+}

@@ -70,8 +70,11 @@ type State struct {
 	Client bool
 }
 
-// TLVMap says where in a key's tun_opts each tun_metadata field is kept; Len 0: not mapped.
+// TLVMap says where in a key's tun_opts each tun_metadata field is kept; both 0: not mapped.
 type TLVMap [64]struct{ Off, Len uint8 }
+
+// EmptyOption is the Off of a field that is mapped to an option without data.
+const EmptyOption = 0xff
 
 // Decode reads one whole message. st may be nil. On error xid and v are valid if b holds a header, and
 // the error wraps the Err to answer with (see errors.As). The message does not alias b.

@@ -182,10 +182,15 @@ func (e *encoder) matchTunMetadata(m *flow.Match, v Version) {
 			continue
 		}
 		mask := m.Mask.Bytes()[tunOptsOff+off:][:n]
-		if allZero(mask) {
+		if m.Key[flow.TunPresentWord]&presence(id) == 0 { // no message can say that an option must not be there
 			continue
 		}
-		masked := !allOnes(mask)
+		masked := n == 0 || !allOnes(mask)
+		if n == 0 { // oxmHeader has another meaning for 0
+			h := oxmHeaders[id][v]
+			e.u32(uint32(h>>32)&^0xff | 0x100)
+			continue
+		}
 		e.oxmHeader(id, v, masked, n)
 		e.bytes(m.Key.Bytes()[tunOptsOff+off:][:n])
 		if masked {

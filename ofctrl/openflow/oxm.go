@@ -48,9 +48,33 @@ func (st *State) tlv(id flow.FieldID) (off, n int, ok bool) {
 	if st.TLV == nil {
 		return 0, 0, false
 	}
-	t := st.TLV[id-flow.TunMetadata0]
-	return int(t.Off), int(t.Len), t.Len != 0 && int(t.Off)+int(t.Len) <= tunOptsLen
+	return st.TLV.Option(id)
 }
+
+// Option is where in a key's tun_opts a tun_metadata field is, and its length; ok false: it is not mapped, or
+// another field.
+func (t *TLVMap) Option(id flow.FieldID) (off, n int, ok bool) {
+	if !isTunMetadata(id) {
+		return 0, 0, false
+	}
+	o := t[id-flow.TunMetadata0]
+	return int(o.Off), int(o.Len), (o.Len != 0 || o.Off == EmptyOption) && int(o.Off)+int(o.Len) <= tunOptsLen
+}
+
+// Bytes are those of a tun_metadata field in a key, aliasing it; ok false: it is not mapped.
+func (t *TLVMap) Bytes(k *flow.Key, id flow.FieldID) (b []byte, ok bool) {
+	if t == nil {
+		return nil, false
+	}
+	off, n, ok := t.Option(id)
+	if !ok {
+		return nil, false
+	}
+	return k.Bytes()[tunOptsOff+off:][:n:n], true
+}
+
+// presence is the bit of a tun_metadata field in flow.TunPresentWord.
+func presence(id flow.FieldID) uint64 { return 1 << (id - flow.TunMetadata0) }
 
 // tunOptsOff is where tunnel options begin in a Key, tunOptsLen how many bytes they have.
 var tunOptsOff, tunOptsLen = func() (int, int) {
@@ -201,7 +225,7 @@ func (st *State) addField(m *flow.Match, id flow.FieldID, value, mask []byte) er
 		if !f.Maskable && !allOnes(mask) && !allZero(mask) {
 			return bad(MatchBadMask, "mask of %v", id)
 		}
-		if allOnes(mask) {
+		if allOnes(mask) && len(mask) > 0 { // a mask of no bytes asks only whether a tunnel option is there
 			mask = nil
 		}
 	}
@@ -257,13 +281,22 @@ func (st *State) addField(m *flow.Match, id flow.FieldID, value, mask []byte) er
 	return nil
 }
 
-// addTunMetadata adds a tunnel option; a value that is shorter than the option is its low bytes.
+// addTunMetadata adds a tunnel option: that the packet has it, and its value under the mask. A value that is shorter than the
+// option is its low bytes; of a longer one, as in OVS, the first bytes count.
 func (st *State) addTunMetadata(m *flow.Match, id flow.FieldID, value, mask []byte) error {
 	off, n, _ := st.tlv(id)
 	key := m.Key.Bytes()[tunOptsOff+off:][:n]
 	ones := m.Mask.Bytes()[tunOptsOff+off:][:n]
-	if !allZero(ones) {
+	if m.Mask[flow.TunPresentWord]&presence(id) != 0 {
 		return bad(MatchDupField, "%v", id)
+	}
+	m.Mask[flow.TunPresentWord] |= presence(id)
+	m.Key[flow.TunPresentWord] |= presence(id)
+	if len(value) > n {
+		value = value[:n]
+		if mask != nil {
+			mask = mask[:n]
+		}
 	}
 	for i := range n {
 		j := len(value) - n + i

@@ -50,14 +50,18 @@ func ParseMatch(text string, ports PortNumbers, tlv *TLVMap) (flow.Match, error)
 			p.wildcard(id)
 			return nil
 		}
-		v, mask, err := p.value(id, value)
-		if err != nil {
-			return err
-		}
-		if id.Info().Off < 0 {
+		if isTunMetadata(id) {
 			if _, _, ok := p.st.tlv(id); !ok {
 				return fmt.Errorf("%s is not mapped to a tunnel option", id)
 			}
+			if value == "" { // that it is there
+				p.setOption(id, make([]byte, id.Info().Bytes), make([]byte, id.Info().Bytes))
+				return nil
+			}
+		}
+		v, mask, err := p.value(id, value)
+		if err != nil {
+			return err
 		}
 		p.set(id, v, mask)
 		given = append(given, id)
@@ -233,6 +237,15 @@ var (
 )
 
 func (p *matchParser) wildcard(id flow.FieldID) {
+	if isTunMetadata(id) {
+		p.m.Key[flow.TunPresentWord] &^= presence(id)
+		p.m.Mask[flow.TunPresentWord] &^= presence(id)
+		for _, k := range []*flow.Key{&p.m.Key, &p.m.Mask} {
+			b, _ := p.st.TLV.Bytes(k, id)
+			clear(b)
+		}
+		return
+	}
 	var all flow.Mask
 	all.SetExact(id)
 	for i, w := range all {
@@ -282,6 +295,8 @@ func (p *matchParser) setOption(id flow.FieldID, v, mask []byte) {
 	if !ok {
 		return
 	}
+	p.m.Key[flow.TunPresentWord] |= presence(id)
+	p.m.Mask[flow.TunPresentWord] |= presence(id)
 	key, m := p.m.Key.Bytes()[tunOptsOff+off:][:n], p.m.Mask.Bytes()[tunOptsOff+off:][:n]
 	for i := range n {
 		m[i] = 0xff

@@ -1,12 +1,24 @@
 package openflow
 
-import "github.com/ovs-bpf/ovs-bpf/datapath/flow"
+import (
+	"math/bits"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+)
 
 // FormatFlow writes the flow of one packet as ofproto/trace does: all fields that its protocols have, and of the
 // metadata what is not zero.
 func FormatFlow(k *flow.Key, names PortNames, tlv *TLVMap) string {
 	m := flow.Match{Key: *k}
 	flowMask(k, &m.Mask)
+	// Tunnel options are in a place of their own each: those that are there are written whole.
+	m.Mask[flow.TunPresentWord] = k[flow.TunPresentWord]
+	for present := k[flow.TunPresentWord]; present != 0; present &= present - 1 {
+		b, _ := tlv.Bytes(&m.Mask, flow.TunMetadata0+flow.FieldID(bits.TrailingZeros64(present)))
+		for i := range b {
+			b[i] = 0xff
+		}
+	}
 	m.Normalize()
 	return FormatMatchTLV(&m, names, tlv)
 }

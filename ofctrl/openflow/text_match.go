@@ -336,7 +336,14 @@ func (f *matchText) tunMetadata() {
 			continue
 		}
 		mask := f.m.Mask.Bytes()[tunOptsOff+off:][:n]
-		if allZero(mask) {
+		switch {
+		case f.m.Mask[flow.TunPresentWord]&presence(id) == 0:
+			continue
+		case f.m.Key[flow.TunPresentWord]&presence(id) == 0:
+			f.add("%v=NP", id)
+			continue
+		case allZero(mask):
+			f.add("%v", id)
 			continue
 		}
 		s := hexBytes(f.m.Key.Bytes()[tunOptsOff+off:][:n])

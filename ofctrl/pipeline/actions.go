@@ -165,7 +165,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.DecNSHTTL:
 		x.unsupported("dec_nsh_ttl")
 	case openflow.DeleteField:
-		x.unsupported("delete_field")
+		x.key.DeleteOption(a.Field)
 	default:
 		x.unsupported("an unknown action")
 	}

@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"math/bits"
+
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // maxCookies bounds the controller actions in megaflows.
@@ -63,7 +66,7 @@ func (x *xlate) packetIn(a *openflow.Controller, in *PacketIn, f *Frozen) {
 	x.commit()
 	x.key.Metadata(&in.Metadata)
 	n := x.t.cookies.get(cookie{x.bridge, in.Table, in.Reason, in.Cookie, in.MaxLen, in.ControllerID, in.InPort, string(a.Userdata), matchString(&in.Metadata)},
-		&sender{x.bridge, in, f}, func(a, b *sender) bool { return sameFrozen(a.frozen, b.frozen) })
+		&sender{x.bridge, in, x.tables.TLV(), f}, func(a, b *sender) bool { return a.tlv == b.tlv && sameFrozen(a.frozen, b.frozen) })
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d controller actions", maxCookies)
 		return
@@ -85,7 +88,8 @@ func (x *xlate) packetIn(a *openflow.Controller, in *PacketIn, f *Frozen) {
 type sender struct {
 	bridge Bridge
 	in     *PacketIn
-	frozen *Frozen // how the packet goes on that waits for its controller; nil: it does not wait
+	tlv    *table.TLV // of in's metadata
+	frozen *Frozen    // how the packet goes on that waits for its controller; nil: it does not wait
 }
 
 // Userspace implements datapath.Translator: it takes packets of controller actions.
@@ -103,7 +107,9 @@ func (t *Translator) Userspace(up *datapath.Upcall) {
 	p := up.Packet.Clone()
 	p.FinishChecksum()
 	in.Packet, in.TotalLen = p.Data, len(p.Data)
-	in.Metadata = packetInMetadata(&up.Key, &s.in.Metadata, in.InPort)
+	key := up.Key
+	s.tlv.FromPacket(&key)
+	in.Metadata = packetInMetadata(&key, &s.in.Metadata, in.InPort, s.tlv.Layout())
 	if s.frozen != nil {
 		in.Paused = s.frozen.continuation(&in.Metadata, odp.Port(up.Key.Get(flow.InPortOXM)))
 	}
@@ -124,13 +130,13 @@ var packetInFields = func() []flow.FieldID {
 
 // packetInMetadata has the fields that are not zero: of the datapath's key, but where
 // translation wrote them what it wrote.
-func packetInMetadata(key *flow.Key, written *flow.Match, in openflow.PortNo) (m flow.Match) {
+func packetInMetadata(key *flow.Key, written *flow.Match, in openflow.PortNo, tlv *openflow.TLVMap) (m flow.Match) {
 	var k flow.Key
 	for i, w := range written.Mask {
 		k[i] = key[i]&^w | written.Key[i]&w
 	}
 	// The key is a datapath's: what only OpenFlow knows is from translation alone.
-	for i := flow.DPWords; i < flow.Words; i++ {
+	for i := flow.DPWords; i < flow.TunPresentWord; i++ {
 		k[i] = written.Key[i] & written.Mask[i]
 	}
 	var value [16]byte
@@ -138,6 +144,12 @@ func packetInMetadata(key *flow.Key, written *flow.Match, in openflow.PortNo) (m
 		if !k.IsZero(f) {
 			m.Key.SetBytes(f, k.GetBytes(f, value[:0]))
 			m.Mask.SetExact(f)
+		}
+	}
+	for p := k[flow.TunPresentWord]; p != 0; p &= p - 1 {
+		id := flow.TunMetadata0 + flow.FieldID(bits.TrailingZeros64(p))
+		if v, ok := tlv.Bytes(&k, id); ok {
+			matchOptions(&m, tlv, flow.Subfield{Field: id, Bits: uint16(8 * len(v))}, v)
 		}
 	}
 	if pt := k.Get(flow.PacketType); pt != 0 {

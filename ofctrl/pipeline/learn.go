@@ -58,7 +58,7 @@ func (x *xlate) doLearn(a openflow.Learn) {
 		return
 	}
 	if x.listener != nil {
-		x.detail("%s", learnText(&l.mod))
+		x.detail("%s", learnText(&l.mod, x.tables.TLV().Layout()))
 	}
 	if err := table.CheckLearn(&l.mod); err != nil {
 		var e openflow.Err
@@ -154,6 +154,10 @@ func (x *xlate) learnedFlow(a *openflow.Learn, fm *openflow.FlowMod) {
 		}
 		switch s.Dst {
 		case learnMatch:
+			if s.To.Field >= flow.TunMetadata0 && s.To.Field <= flow.TunMetadata63 {
+				matchOptions(&fm.Match, x.tables.TLV().Layout(), s.To, v)
+				continue
+			}
 			matchBits(&fm.Match, s.To, v)
 		case learnLoad:
 			fm.Actions = append(fm.Actions, openflow.Load{Dst: s.To, Value: v})
@@ -206,10 +210,10 @@ func learnedPort(v []byte) (openflow.PortNo, bool) {
 }
 
 // learnText is a learned flow in a trace.
-func learnText(fm *openflow.FlowMod) string {
+func learnText(fm *openflow.FlowMod, tlv *openflow.TLVMap) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "table=%d", fm.Table)
-	if m := openflow.FormatMatch(&fm.Match, nil); m != "" {
+	if m := openflow.FormatMatchTLV(&fm.Match, nil, tlv); m != "" {
 		s.WriteString(" " + m)
 	}
 	fmt.Fprintf(&s, " priority=%d", fm.Priority)

@@ -8,6 +8,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // maxFrozen bounds recirculation ids in use.
@@ -33,6 +34,8 @@ type Frozen struct {
 	Stack     []byte
 	ActionSet []openflow.Action
 	HasGroup  bool
+	// TLV says where Written has tunnel options; nil: it has none.
+	TLV *table.TLV
 }
 
 // frozenID is the part of a frozen state that a map can compare.
@@ -45,6 +48,7 @@ type frozenID struct {
 
 	start, packetOut, hashed bool
 	hash                     odp.Hash
+	tlv                      *table.TLV
 }
 
 // freeze names the state of the translation, to go on in table with actions (nil: with a
@@ -65,6 +69,9 @@ func (x *xlate) state() *Frozen {
 		Stack: bytes.Clone(x.stack), ActionSet: slices.Clone(x.actionSet), HasGroup: x.hasGroup,
 	}
 	x.key.Metadata(&f.Written)
+	if table.ReadsOptions(&f.Written.Mask) {
+		f.TLV = x.tables.TLV()
+	}
 	return f
 }
 
@@ -79,7 +86,7 @@ func sameFrozen(a, b *Frozen) bool {
 
 // name names a frozen state.
 func (x *xlate) name(f *Frozen) (id uint32, ok bool) {
-	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash}
+	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash, f.TLV}
 	n := x.t.frozen.get(key, f, sameFrozen)
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d recirculation ids", maxFrozen)
@@ -103,7 +110,13 @@ func (x *xlate) thaw(id uint32) {
 func (x *xlate) goOn(f *Frozen) {
 	x.from, x.hashed, x.packetOut = f, f.Hashed, f.PacketOut
 	x.enter(f.Bridge)
-	x.key.SetMetadata(&f.Written)
+	written := &f.Written
+	if t := x.tables.TLV(); f.TLV != nil && t != f.TLV {
+		moved := f.Written
+		t.Remap(&moved, f.TLV)
+		written = &moved
+	}
+	x.key.SetMetadata(written)
 	x.key.SetInPort(f.InPort)
 	x.stack = append(x.stack, f.Stack...)
 	x.actionSet, x.hasGroup = append(x.actionSet, f.ActionSet...), f.HasGroup

@@ -8,6 +8,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // emitPause sends the packet to the controller that is to bring it back, to go on with levels. As in OVS the packet-in
@@ -82,6 +83,7 @@ func (t *Translator) resume(r *openflow.Resume, c *openflow.Continuation, pkt *d
 	for i := range flow.DPWords { // what is of the datapath in the metadata is the packet's
 		key[i] = key[i]&^resumed[i] | r.Metadata.Key[i]&resumed[i]
 	}
+	optionsOf(&r.Metadata, b.Tables().TLV(), key)
 	if !c.Conntracked {
 		for _, id := range ctFields {
 			key.SetBytes(id, nil)
@@ -125,7 +127,15 @@ var (
 
 // onlyOpenFlow is what a match has that datapaths do not know.
 func onlyOpenFlow(m *flow.Match) (o flow.Match) {
-	copy(o.Key[flow.DPWords:], m.Key[flow.DPWords:])
-	copy(o.Mask[flow.DPWords:], m.Mask[flow.DPWords:])
+	copy(o.Key[flow.DPWords:flow.TunPresentWord], m.Key[flow.DPWords:])
+	copy(o.Mask[flow.DPWords:flow.TunPresentWord], m.Mask[flow.DPWords:])
 	return o
+}
+
+// optionsOf has a datapath's key have the tunnel options of a match.
+func optionsOf(m *flow.Match, t *table.TLV, key *flow.Key) {
+	k := m.Key
+	t.ToPacket(&k)
+	copy(table.OptionSpace(key), table.OptionSpace(&k))
+	key.Set(flow.TunOptsLen, k.Get(flow.TunOptsLen))
 }

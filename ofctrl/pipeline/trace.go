@@ -66,7 +66,8 @@ func (x *xlate) text(k EventKind, format string, args []any) {
 }
 
 // TraceFlow translates the flow of a packet in bridge b: unlike that of Translate, req.Key has an OpenFlow port of b as
-// its in_port, and its registers and metadata count. Nothing of the result may be installed. start and end are the flow as
+// its in_port, and its registers and metadata count; its tunnel options are those of a datapath. The mask of the result is one of
+// OpenFlow's key. Nothing of the result may be installed. start and end are the flow as
 // it goes in and comes out.
 func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Result, l Listener) (start, end flow.Key) {
 	var effects []datapath.Credit
@@ -78,7 +79,9 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	x.packet, x.learn = req.Packet, req.Learn
 	no := openflow.PortNo(req.Key.Get(flow.InPortOXM))
 	x.key.Init(req.Key, no)
-	x.key.SetMetadata(&flow.Match{Key: *req.Key, Mask: *req.Key})
+	x.key.UseTLV(b.Tables().TLV(), false)
+	written := withoutOptions(req.Key)
+	x.key.SetMetadata(&written)
 	x.key.Peek(&start)
 	id := uint32(req.Key.Get(flow.RecircID))
 	if _, ok := t.frozen.lookup(id); !ok {
@@ -92,6 +95,7 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	x.end()
 	x.key.Peek(&end)
 	x.finish()
+	x.key.FlowMask(&res.Mask)
 	effects = x.effects
 	return start, end
 }
@@ -107,8 +111,9 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	defer t.release(x)
 	x.packet, x.learn, x.packetOut = req.Packet, req.Learn, true
 	no := openflow.PortNo(req.Key.Get(flow.InPortOXM))
-	written := flow.Match{Key: *req.Key, Mask: *req.Key}
+	written := withoutOptions(req.Key)
 	x.key.Init(req.Key, no)
+	x.key.UseTLV(b.Tables().TLV(), false)
 	x.key.SetMetadata(&written)
 	x.key.Peek(&start)
 	x.origin = origin{b, no, &openflow.PacketOut{InPort: no, Match: written, Actions: actions}}
@@ -117,6 +122,7 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	x.end()
 	x.key.Peek(&end)
 	x.finish()
+	x.key.FlowMask(&res.Mask)
 	effects = x.effects
 	return start, end
 }
@@ -128,13 +134,14 @@ func (x *xlate) forked(id uint32) {
 	}
 	e := Event{Kind: EventFork, Recirc: id}
 	x.key.Peek(&e.Flow)
+	x.tables.TLV().ToPacket(&e.Flow) // as the datapath will bring it back
 	x.tell(e)
 }
 
 // ruleText is a rule's priority, unless it is the default, and its match.
-func ruleText(r *table.Rule) string {
+func ruleText(r *table.Rule, tlv *openflow.TLVMap) string {
 	m := r.Match()
-	s := openflow.FormatMatch(&m, nil)
+	s := openflow.FormatMatchTLV(&m, nil, tlv)
 	if r.Priority == defaultPriority {
 		return s
 	}
@@ -152,6 +159,9 @@ func (x *xlate) isNow(s flow.Subfield) {
 	var k flow.Key
 	x.key.Peek(&k)
 	v := s.Read(&k)
+	if b, ok := x.tables.TLV().Layout().Bytes(&k, s.Field); ok {
+		flow.CopyBits(v, 0, b, int(s.Ofs), int(s.Bits))
+	}
 	text := openflow.FormatHex(v)
 	if s == flow.WholeField(s.Field) {
 		text = openflow.FormatValue(s.Field, k.GetBytes(s.Field, nil), nil)

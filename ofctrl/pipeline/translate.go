@@ -165,6 +165,9 @@ func (x *xlate) receives(p *Port) bool {
 // finish writes the result.
 func (x *xlate) finish() {
 	x.key.Mask(&x.res.Mask)
+	if x.tlv != nil && x.key.ReadsOptions() {
+		x.Depend(x.tlv)
+	}
 	if x.bridge != nil {
 		// Also where nothing is slow: the datapath may find that it cannot do the actions.
 		x.res.SlowMeter = x.findMeter(openflow.MeterSlowPath)

@@ -67,7 +67,8 @@ type xlate struct {
 	hasGroup    bool
 	inActionSet bool
 
-	vlans []VLAN // memory for Context.VLANs
+	tlv   *table.TLVCounter // of the table that the packet's tunnel options were read by
+	vlans []VLAN            // memory for Context.VLANs
 	// effects are what actions do to the tables, after the translation.
 	effects []datapath.Credit
 }
@@ -104,6 +105,7 @@ func (x *xlate) enter(b Bridge) {
 	x.Depend(b.Config())
 	x.at = at{bridge: b, tables: b.Tables(), cookie: noCookie}
 	x.event(Event{Kind: EventBridge})
+	x.useTLV(x.tables)
 }
 
 // size counts the datapath actions so far.
@@ -151,7 +153,7 @@ func (x *xlate) lookup(id uint8, in openflow.PortNo, miss bool) *table.Rule {
 	x.event(Event{Kind: EventTable, Table: id, Rule: rule})
 	if x.listener != nil {
 		for _, r := range x.key.Conjuncts(x.tables, id, in, frag == openflow.FragNormal) {
-			x.detail("conj. %s", ruleText(r))
+			x.detail("conj. %s", ruleText(r, x.tables.TLV().Layout()))
 		}
 	}
 	if rule == nil {

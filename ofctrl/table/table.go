@@ -49,6 +49,9 @@ type Tables struct {
 	tx           *transaction // nil outside of Atomically
 	log          changeLog
 	vacancies    map[uint8]struct{} // tables with vacancy events
+
+	tlv        atomic.Pointer[TLV] // read without the lock by who decodes and encodes
+	tlvVersion TLVCounter
 }
 
 // New makes empty tables; but for the internal rules, see addInternalRules.
@@ -56,6 +59,7 @@ func New(o Options) *Tables {
 	t := &Tables{clock: o.Clock, seed: rand.Uint64(), expirable: make(map[*Rule]struct{}), vacancies: make(map[uint8]struct{})}
 	t.groups = groups{byID: make(map[uint32]*Group), users: make(map[uint32]map[*Rule]struct{})}
 	t.meters = meters{byID: make(map[uint32]*Meter), users: make(map[uint32]map[*Rule]struct{})}
+	t.tlv.Store(&TLV{})
 	if t.clock == nil {
 		t.clock = clock.Real{}
 	}

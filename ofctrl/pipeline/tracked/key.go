@@ -10,6 +10,7 @@ package tracked
 import (
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // Key is the key of a packet: as OpenFlow actions have made it (now), and as the datapath has
@@ -19,6 +20,7 @@ type Key struct {
 	wc        flow.Mask
 	priority  uint64 // skb_priority of the packet itself
 	laterFrag bool
+	opts      options
 	mpls      bool // the packet came with labels
 }
 
@@ -30,6 +32,8 @@ type state struct {
 	// deep are VLAN tags inside the two that a key can hold: what was pushed over.
 	deep  [maxDeep]VLAN
 	nDeep int
+	// tlv says where tunnel options are in key; nil: no bridge was entered yet.
+	tlv *table.TLV
 	// unparsed: popped labels hid headers that the key has not.
 	unparsed bool
 }
@@ -44,7 +48,8 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 	k.now.key = *key
 	clear(k.now.key[flow.DPWords:])
 	k.now.written = flow.Mask{}
-	k.now.nDeep, k.now.unparsed = 0, false
+	k.now.nDeep, k.now.unparsed, k.now.tlv = 0, false, nil
+	k.opts.init(key)
 	k.wc = flow.Mask{}
 	k.now.key.Set(flow.InPortOXM, uint64(inPort))
 	k.now.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
@@ -64,6 +69,7 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 // Mask writes the datapath words of the mask of all that was read or written.
 func (k *Key) Mask(m *flow.Mask) {
 	*m = k.wc
+	k.optionMask(m)
 	clear(m[flow.DPWords:])
 	// That there is a tag is part of any knowledge about it.
 	for _, f := range [...]flow.FieldID{flow.VLANTCI, flow.VLANTCI2} {
@@ -106,6 +112,10 @@ func (k *Key) Read(s flow.Subfield, dst []byte) []byte {
 		return dst
 	}
 	k.exact(s)
+	if isOption(s.Field) {
+		flow.CopyBits(dst[n:], 0, k.option(&k.now.key, s.Field), int(s.Ofs), int(s.Bits))
+		return dst
+	}
 	var buf [flowFieldMax]byte
 	flow.CopyBits(dst[n:], 0, k.now.key.GetBytes(s.Field, buf[:0]), int(s.Ofs), int(s.Bits))
 	return dst
@@ -113,6 +123,9 @@ func (k *Key) Read(s flow.Subfield, dst []byte) []byte {
 
 // ReadMasked appends a field under a mask, both in wire form, to dst.
 func (k *Key) ReadMasked(id flow.FieldID, mask, dst []byte) []byte {
+	if isOption(id) {
+		return k.Read(flow.Subfield{Field: id, Bits: uint16(8 * len(k.option(&k.now.key, id)))}, dst)
+	}
 	orMasked(&k.wc, id, mask)
 	n := len(dst)
 	dst = k.now.key.GetBytes(id, dst)
@@ -154,7 +167,13 @@ func (k *Key) getBits(s flow.Subfield) uint64 {
 }
 
 // exact un-wildcards a subfield.
-func (k *Key) exact(s flow.Subfield) { orBits(&k.wc, s) }
+func (k *Key) exact(s flow.Subfield) {
+	if isOption(s.Field) {
+		k.orOption(&k.wc, s)
+		return
+	}
+	orBits(&k.wc, s)
+}
 
 func orBits(m *flow.Mask, s flow.Subfield) {
 	if narrow(s) {
@@ -202,6 +221,9 @@ func (k *Key) SetMasked(id flow.FieldID, v, mask []byte) bool {
 	if f := id.Info(); !f.Writable || !k.Has(f.Prereq) {
 		return false
 	}
+	if isOption(id) {
+		return k.setOption(id, v, mask)
+	}
 	k.touch(id, mask)
 	k.now.key.SetMasked(id, v, mask)
 	k.fix(id)
@@ -212,6 +234,9 @@ func (k *Key) SetMasked(id flow.FieldID, v, mask []byte) bool {
 func (k *Key) Write(s flow.Subfield, v []byte) bool {
 	if f := s.Field.Info(); !f.Writable || !k.Has(f.Prereq) {
 		return false
+	}
+	if isOption(s.Field) {
+		return k.writeOption(s, v)
 	}
 	k.exact(s)
 	orBits(&k.now.written, s)
@@ -311,6 +336,7 @@ var (
 				}
 			}
 		}
+		m[flow.TunPresentWord] = ^uint64(0)
 		return m
 	}()
 	pipeMembers = func() flow.Mask {
