@@ -89,9 +89,13 @@ func (k *Key) commitTransport(out []odp.Action, icmp []flow.FieldID, proto uint6
 		return k.commitHeader(out, sctpFields)
 	case proto:
 		// Each Set must find a packet that has its fields: those of neighbour discovery are
-		// written while the type says so.
-		if nd && !k.wasND() {
-			out = k.commitHeader(out, icmp)
+		// written while type and code say so.
+		if nd && !isND(k.readND(&k.base)) {
+			if isND(k.readND(&k.now)) {
+				out = k.commitHeader(out, icmp)
+			} else {
+				out = k.pretendND(out)
+			}
 		}
 		out = k.commitHeader(out, ndFields)
 		out = k.commitHeader(out, ndExtFields)
@@ -100,11 +104,26 @@ func (k *Key) commitTransport(out []odp.Action, icmp []flow.FieldID, proto uint6
 	return out
 }
 
-// wasND reports whether the datapath's packet is one of neighbour discovery.
-func (k *Key) wasND() bool {
+// readND reads the type and code of an ICMPv6 message.
+func (k *Key) readND(s *state) (icmpType, code uint64) {
 	k.wc.SetExact(flow.ICMPv6Type)
-	t := k.base.key.Get(flow.ICMPv6Type)
-	return t == ndSolicit || t == ndAdvert
+	k.wc.SetExact(flow.ICMPv6Code)
+	return s.key.Get(flow.ICMPv6Type), s.key.Get(flow.ICMPv6Code)
+}
+
+// isND reports whether they are those of neighbour discovery.
+func isND(icmpType, code uint64) bool {
+	return code == 0 && (icmpType == ndSolicit || icmpType == ndAdvert)
+}
+
+// pretendND makes the datapath's packet one of neighbour discovery, which it neither was nor is to be: only in between
+// were its fields written.
+func (k *Key) pretendND(out []odp.Action) []odp.Action {
+	k.base.key.Set(flow.ICMPv6Type, ndSolicit)
+	k.base.key.Set(flow.ICMPv6Code, 0)
+	k.base.written.SetExact(flow.ICMPv6Type)
+	k.base.written.SetExact(flow.ICMPv6Code)
+	return append(out, odp.Set{Fields: []odp.FieldSet{{Field: flow.ICMPv6Type, Value: []byte{ndSolicit}}, {Field: flow.ICMPv6Code, Value: []byte{0}}}})
 }
 
 func (k *Key) same(fields []flow.FieldID) bool {
