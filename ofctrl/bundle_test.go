@@ -170,10 +170,10 @@ func TestOfctlBundles(t *testing.T) {
 					t.Errorf("flows (-want +got):\n%s", d)
 				}
 			}
-			changes := b.host.changes
+			changes := b.host.tableChanges()
 			check(ofctl("--bundle", "add-flows", "BR", file("priority=2,in_port=1 actions=output:2", "priority=1 actions=drop", "delete table=3",
 				"modify in_port=1 actions=output:3")), " priority=2,in_port=1 actions=output:3", " priority=1 actions=drop")
-			if n := b.host.changes - changes; n != 1 {
+			if n := b.host.tableChanges() - changes; n != 1 {
 				t.Errorf("%d changes of tables, want 1", n)
 			}
 			out := ofctl("--bundle", "add-flows", "BR", file("delete", "priority=9,in_port=7 actions=drop", "check_overlap,priority=9,tcp actions=drop"))
@@ -229,8 +229,8 @@ func TestBigBundle(t *testing.T) {
 	if got := b.tables.Total() - 4; got != n {
 		t.Errorf("%d flows", got)
 	}
-	if b.host.changes > 3 {
-		t.Errorf("%d changes of tables", b.host.changes)
+	if n := b.host.tableChanges(); n > 3 {
+		t.Errorf("%d changes of tables", n)
 	}
 }
 

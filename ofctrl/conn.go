@@ -60,7 +60,7 @@ func newConn(s *Switch, r *remote, nc net.Conn, accepted bool) *conn {
 	defer s.mu.Unlock()
 	c := &conn{
 		sw: s, remote: r, nc: nc, accepted: accepted, service: r.service(), out: newQueue(), role: openflow.RoleEqual,
-		paced: make(chan struct{}, 1),
+		paced: make(chan struct{}, 1), state: openflow.State{Memory: new(openflow.Memory)},
 	}
 	if !c.service {
 		c.missSendLen = missSendLen

@@ -91,6 +91,13 @@ func (h *fakeHost) SetFragHandling(mode uint16) {
 	h.frag = mode
 }
 
+// tableChanges is how many times the tables changed.
+func (h *fakeHost) tableChanges() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.changes
+}
+
 func (h *fakeHost) TablesChanged() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -208,11 +215,17 @@ func (b *bench) ofctl(args ...string) string {
 			args[i] = "unix:" + b.mgmt()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), ofctlTimeout)
 	defer cancel()
 	out, _ := exec.CommandContext(ctx, "ovs-ofctl", args...).CombinedOutput()
+	if ctx.Err() != nil {
+		b.t.Fatalf("ovs-ofctl %s is not done after %v: %s", args, ofctlTimeout, out)
+	}
 	return clean(string(out))
 }
+
+// ofctlTimeout only ends what hangs: 100,000 flow mods take half a minute under the race detector on a busy machine.
+const ofctlTimeout = 5 * time.Minute
 
 var varying = regexp.MustCompile(`duration=[0-9.]+s, |idle_age=\d+, |hard_age=\d+, | \(xid=0x[0-9a-f]+\)|(?m)^\d{4}-\d\d-\d\dT\S+\|`)
 

@@ -29,8 +29,8 @@ func decodeBundleAdd(d *decoder) (Message, error) {
 	case !bundleable(d.v, h.Type, b[8:8+n]):
 		return nil, bad(BundleMsgUnsup, "message type %d in a bundle", h.Type)
 	}
-	inner := decoder{v: d.v, st: d.st, xid: d.xid, body: b[8+HeaderLen : 8+n]}
-	m.Message, err = inner.message(h.Type)
+	d.body = b[8+HeaderLen : 8+n]
+	m.Message, err = d.message(h.Type)
 	return m, err
 }
 

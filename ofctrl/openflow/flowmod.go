@@ -51,10 +51,9 @@ func (d *decoder) command(m *FlowMod, raw uint16) error {
 
 func decodeFlowMod10(d *decoder) (Message, error) {
 	b := d.body
-	m := &FlowMod{
-		NewCookie: be64(b[40:]), Idle: be16(b[50:]), Hard: be16(b[52:]), Priority: be16(b[54:]),
-		BufferID: be32(b[56:]), OutPort: port10(be16(b[60:])), OutGroup: GroupAny,
-	}
+	m := d.flowMod()
+	m.NewCookie, m.Idle, m.Hard, m.Priority = be64(b[40:]), be16(b[50:]), be16(b[52:]), be16(b[54:])
+	m.BufferID, m.OutPort, m.OutGroup = be32(b[56:]), port10(be16(b[60:])), GroupAny
 	decodeMatch10(b, &m.Match)
 	if be32(b)&wc10All == 0 { // a match without wildcards wins in 1.0
 		m.Priority = 0xffff
@@ -67,10 +66,9 @@ func decodeFlowMod10(d *decoder) (Message, error) {
 
 func decodeNXFlowMod(d *decoder) (Message, error) {
 	b := d.body
-	m := &FlowMod{
-		NewCookie: be64(b), Idle: be16(b[10:]), Hard: be16(b[12:]), Priority: be16(b[14:]),
-		BufferID: be32(b[16:]), OutPort: port10(be16(b[20:])), OutGroup: GroupAny, Nicira: true,
-	}
+	m := d.flowMod()
+	m.NewCookie, m.Idle, m.Hard, m.Priority = be64(b), be16(b[10:]), be16(b[12:]), be16(b[14:])
+	m.BufferID, m.OutPort, m.OutGroup, m.Nicira = be32(b[16:]), port10(be16(b[20:])), GroupAny, true
 	if err := firstError(d.command(m, be16(b[8:])), d.flags(m, be16(b[22:]))); err != nil {
 		return nil, err
 	}
@@ -97,18 +95,12 @@ func (d *decoder) pullNXM(b []byte, n int, m *flow.Match) (rest []byte, c cookie
 
 func (d *decoder) flowModActions(m *FlowMod, b []byte) (Message, error) {
 	var err error
-	if m.Actions, err = d.actions(b); err != nil {
+	if m.Actions, err = d.flowActions(b, m); err != nil {
 		return nil, err
 	}
-	return m.checked(d.v)
-}
-
-// checked finishes a flow mod: its actions must fit its match.
-func (m *FlowMod) checked(v Version) (Message, error) {
-	if err := CheckActions(m.Actions, &m.Match, m.Table, v); err != nil {
+	if err := CheckActions(m.Actions, &m.Match, m.Table, d.v); err != nil {
 		return nil, err
 	}
-	nameL4(m.Actions, &m.Match)
 	return m, nil
 }
 
@@ -138,11 +130,10 @@ func nameL4(list []Action, m *flow.Match) {
 
 func decodeFlowMod11(d *decoder) (Message, error) {
 	b := d.body
-	m := &FlowMod{
-		NewCookie: KeepCookie, Table: b[16], Command: FlowModCommand(b[17]),
-		Idle: be16(b[18:]), Hard: be16(b[20:]), Priority: be16(b[22:]), BufferID: be32(b[24:]),
-		OutPort: PortNo(be32(b[28:])), OutGroup: be32(b[32:]),
-	}
+	m := d.flowMod()
+	m.NewCookie, m.Table, m.Command = KeepCookie, b[16], FlowModCommand(b[17])
+	m.Idle, m.Hard, m.Priority, m.BufferID = be16(b[18:]), be16(b[20:]), be16(b[22:]), be32(b[24:])
+	m.OutPort, m.OutGroup = PortNo(be32(b[28:])), be32(b[32:])
 	cookie, mask := be64(b), be64(b[8:])
 	switch {
 	case m.Command > FlowDeleteStrict:
@@ -170,10 +161,7 @@ func decodeFlowMod11(d *decoder) (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Actions, err = d.instructions(rest); err != nil {
-		return nil, err
-	}
-	return m.checked(d.v)
+	return d.flowModActions(m, rest)
 }
 
 func encodeFlowMod(e *encoder, m *FlowMod) error {

@@ -68,6 +68,9 @@ type State struct {
 	// Client encodes as a controller does, which names tun_metadata fields in actions by their largest
 	// size and not by the size that the switch's TLV table gives them.
 	Client bool
+	// Memory makes decoding flow mods cheaper: a *FlowMod is overwritten by the next, and actions of flow mods
+	// may be those of others, which nobody changes. nil: each message is on its own.
+	Memory *Memory
 }
 
 // TLVMap says where in a key's tun_opts each tun_metadata field is kept; both 0: not mapped.
@@ -77,7 +80,7 @@ type TLVMap [64]struct{ Off, Len uint8 }
 const EmptyOption = 0xff
 
 // Decode reads one whole message. st may be nil. On error xid and v are valid if b holds a header, and
-// the error wraps the Err to answer with (see errors.As). The message does not alias b.
+// the error wraps the Err to answer with (see errors.As). The message does not alias b. See State.Memory for flow mods.
 func Decode(b []byte, st *State) (xid uint32, v Version, m Message, err error) {
 	h, err := ParseHeader(b)
 	if err != nil {

@@ -249,6 +249,9 @@ func (p *actionParser) setField(s string) (Action, error) {
 	for i := range mask {
 		v[i] &= mask[i]
 	}
+	if id.Info().Format == flow.FormatPort10 { // ports of matches are read as 32 bits
+		v = u16b(PortNo(be32(v)).to10())
+	}
 	if id.Info().Off < 0 {
 		if _, _, ok := p.st.tlv(id); !ok {
 			return nil, fmt.Errorf("%s is not mapped to a tunnel option", id)

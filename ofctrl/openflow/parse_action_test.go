@@ -17,7 +17,7 @@ func TestParseActions(t *testing.T) {
 		"CONTROLLER => CONTROLLER:65535", "controller:7 => CONTROLLER:7", "controller() => CONTROLLER:65535", "CONTROLLER:128",
 		"controller(max_len=100,id=3)", "controller(reason=no_match,userdata=00.11.ff,pause,meter_id=4)", "enqueue:1:2", "enqueue(1,2) => enqueue:1:2",
 		"group:5", "bundle(eth_src,0,active_backup,ofport,members:1,2)", "bundle(symmetric_l4,60,hrw,ofport,slaves:2,3) => bundle(symmetric_l4,60,hrw,ofport,members:2,3)",
-		"bundle_load(eth_src,0,hrw,ofport,NXM_NX_REG0[],members:4,8)", "set_field:0x5->reg0", "set_field:0x5/0xf->reg0",
+		"bundle_load(eth_src,0,hrw,ofport,NXM_NX_REG0[],members:4,8)", "set_field:0x5->reg0", "set_field:ANY->in_port", "set_field:7->in_port", "set_field:0x5/0xf->reg0",
 		"set_field:00:11:22:33:44:55->eth_src", "set_field:fe80::1->ipv6_dst", "set_field:10.0.0.0/255.0.0.0->ip_src => set_field:10.0.0.0/8->ip_src",
 		"load:5->reg0[] => load:0x5->NXM_NX_REG0[]", "load:0x5->NXM_NX_REG0[3..9]", "load:1->reg0[7] => load:0x1->NXM_NX_REG0[7]",
 		"move:NXM_NX_REG0[0..3]->NXM_NX_REG1[4..7]", "push:reg0 => push:NXM_NX_REG0[]", "pop:NXM_NX_REG0[]",

@@ -136,6 +136,9 @@ func FormatValue(id flow.FieldID, value, mask []byte) string {
 		}
 		return s
 	case flow.FormatPort, flow.FormatPort10:
+		if len(value) == 2 {
+			return port10(be16(value)).String()
+		}
 		return PortNo(uintBytes(value)).String()
 	}
 	s := hexBytes(value)
