@@ -41,14 +41,7 @@ func agent(ctx context.Context, o *options, b *bed) error {
 // kernel module, but finished checksums.
 func stock(ctx context.Context, _ *options, b *bed) error {
 	d := newDaemon(b)
-	db := filepath.Join(b.dir, "conf.db")
-	if _, err := run(ctx, d.env, "ovsdb-tool", "create", db); err != nil {
-		return err
-	}
-	if err := b.spawn(d.env, nil, "ovsdb-server", "--remote=punix:"+filepath.Join(b.dir, "db.sock"), db); err != nil {
-		return err
-	}
-	if err := d.wait(ctx, "ovs-vsctl", "--timeout=5", "--no-wait", "init"); err != nil {
+	if err := d.database(ctx); err != nil {
 		return err
 	}
 	if err := d.spawn("ovs-vswitchd", "--disable-system", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off"); err != nil {
@@ -60,6 +53,18 @@ func stock(ctx context.Context, _ *options, b *bed) error {
 		}
 	}
 	return d.configure(ctx, "netdev")
+}
+
+// database starts an ovsdb-server for the stock daemon.
+func (d *daemon) database(ctx context.Context) error {
+	db := filepath.Join(d.b.dir, "conf.db")
+	if _, err := run(ctx, d.env, "ovsdb-tool", "create", db); err != nil {
+		return err
+	}
+	if err := d.b.spawn(d.env, nil, "ovsdb-server", "--remote=punix:"+filepath.Join(d.b.dir, "db.sock"), db); err != nil {
+		return err
+	}
+	return d.wait(ctx, "ovs-vsctl", "--timeout=5", "--no-wait", "init")
 }
 
 func (d *daemon) spawn(args ...string) error {

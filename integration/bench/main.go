@@ -30,6 +30,9 @@ type options struct {
 	time       time.Duration // of one measurement
 	setUps     int           // new flows in one measurement
 	tcpBytes   int           // of one iperf3; 0: one second
+	rules      int           // of OVN's tables
+	packetOuts int           // through them in one measurement
+	load       *scaleLoad    // of them; nil: not made yet
 	fifo       bool          // the ends of the traffic are real-time
 	cpuRX      int
 	forwarders []string // nil: all
@@ -44,6 +47,8 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 10, "`number` of rounds")
 	flag.DurationVar(&o.time, "time", 300*time.Millisecond, "length of one measurement; iperf3 takes a second")
 	flag.IntVar(&o.setUps, "setups", 40000, "new flows in one measurement of set-up")
+	flag.IntVar(&o.rules, "rules", 200000, "OpenFlow rules in the measurement of OVN's scale, in two bundles")
+	flag.IntVar(&o.packetOuts, "packet-outs", 20000, "packets through them")
 	flag.BoolVar(&o.fifo, "fifo", true, "run the ends of the traffic as real-time processes, so that other load does not interrupt them")
 	fwd := flag.String("forwarders", "", "comma-separated `names`; default: all")
 	met := flag.String("metrics", "", "comma-separated `names`; default: all. A comma inside a name is left out")
