@@ -21,9 +21,6 @@ import (
 //go:embed testdata/ovn-flows.gz
 var ovnFlows []byte
 
-// ovnTables is how many tables they are in.
-const ovnTables = 76
-
 // The numbers of a deployment that a copy of it has of its own.
 const (
 	ovnDatapaths = 16 // logical datapaths, the field metadata
