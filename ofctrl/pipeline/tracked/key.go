@@ -49,7 +49,9 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 	clear(k.now.key[flow.DPWords:])
 	k.now.written = flow.Mask{}
 	k.now.nDeep, k.now.unparsed, k.now.tlv = 0, false, nil
-	k.opts.init(key)
+	if k.opts.init(key); k.opts.n == 0 {
+		clear(table.OptionSpace(&k.now.key)) // what is behind the packet's options is not the packet's
+	}
 	k.wc = flow.Mask{}
 	k.now.key.Set(flow.InPortOXM, uint64(inPort))
 	k.now.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
