@@ -76,6 +76,7 @@ type Agent struct {
 	engine     *datapath.Engine
 	meters     *datapath.Meters  // nil: the datapath has none
 	conns      conntrack.Control // nil: the datapath tracks none
+	zones      ctZones           // what of the database is in force there
 	// portRefs says whose a datapath port is; replaced whole.
 	portRefs     atomic.Pointer[map[odp.Port]portRef]
 	portsVersion version

@@ -58,6 +58,7 @@ func (a *Agent) reconcile(s *ovsdb.Snapshot) {
 	for _, b := range a.bridges {
 		b.configure()
 	}
+	a.configureZones(s)
 	a.publish()
 	for _, b := range a.bridges {
 		b.configureSwitch(s)

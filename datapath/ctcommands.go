@@ -72,6 +72,10 @@ func (e *Engine) registerConntrack(r Registrar) {
 				reply("", fmt.Errorf("%s: datapath %s does not track connections (Operation not supported)", cmd.name, e.dpName()))
 				return
 			}
+			if err := e.limitsHeld(cmd.name); err != nil {
+				reply("", err)
+				return
+			}
 			options, args := cutOptions(args)
 			if len(args) > 0 && e.checkDP(args[0]) == nil {
 				args = args[1:]

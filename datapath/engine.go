@@ -76,6 +76,7 @@ type Engine struct {
 	translations sync.Pool
 	wait         atomic.Bool  // cfg.Wait, which every upcall reads
 	exact        atomic.Bool  // flows without wildcards (SetMegaflows), which every miss reads
+	zoneLimits   atomic.Bool  // conntrack zone limits come from the database (HoldZoneLimits)
 	dumpDuration atomic.Int64 // of the last pass, ns
 	avgFlows     atomic.Int64
 	maxFlows     atomic.Int64

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/coverage"
 	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
@@ -77,7 +78,7 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 	}
 	defer db.Close()
 
-	w := &worker{o: o, tls: files, process: p, log: log, ctl: ctl, clock: clk, db: db, count: counters.add, exit: exit}
+	w := &worker{o: o, tls: files, process: p, log: log, ctl: ctl, clock: clk, db: db, count: counters.add, registry: registry, exit: exit}
 	for {
 		// Nothing of the system is touched before the database's lock is ours.
 		locked := make(chan error, 1)
@@ -109,8 +110,10 @@ type worker struct {
 	clock   clock.Clock
 	db      *ovsdb.Client
 	count   func(string, uint64)
-	exit    <-chan exitRequest
-	ready   sync.Once
+	// registry has the coverage counters that are kept elsewhere.
+	registry *coverage.Registry
+	exit     <-chan exitRequest
+	ready    sync.Once
 }
 
 // serve owns the datapath and the bridges until it is asked to exit, ctx ends, or another process takes the
@@ -157,6 +160,9 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 		add("revalidators", 1)
 	})
 	memory.RegisterCommands(w.ctl)
+	if ct, ok := dp.(datapath.Conntracker); ok {
+		countConnections(w.registry, ct.Conntrack())
+	}
 
 	finished := make(chan error, 1)
 	go func() { finished <- agent.Run(ctx) }()

@@ -19,7 +19,8 @@ type Control interface {
 	SetDefaultLimit(uint32) error
 	SetLimit(zone uint16, limit uint32) error
 	DelLimit(zone uint16) error
-	// SetTimeouts names timeouts for ct(timeout=name); nil removes them. Connections that use them keep them.
+	// SetTimeouts names timeouts for ct(timeout=name); nil removes them. Connections that use them get the new ones, or the
+	// default ones, with their next packet.
 	SetTimeouts(name string, t *Timeouts) error
 	Counters() (Counters, error)
 }
@@ -33,6 +34,13 @@ type Counters struct {
 	Displaced uint64 // connections without reply that gave way
 	Clash     uint64 // dropped: no free tuple
 	Invalid   uint64 // passed with ct_state inv
+
+	// Why packets were invalid, and what else OVS counts.
+	L3Checksum, L4Checksum uint64 // wrong
+	InvalidFlags           uint64 // TCP flags that do not go together
+	SequenceFailed         uint64 // TCP sequence numbers outside the windows
+	SequenceBypass         uint64 // TCP segments while those are not checked
+	NattedMiss             uint64 // translated in the same zone before, but of no connection
 }
 
 // Entry is a connection as dumps show it.
@@ -121,12 +129,18 @@ func (t *Table) SetSequenceCheck(on bool) error {
 func (t *Table) SetTimeouts(name string, to *Timeouts) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if to == nil {
+	p := t.policies[name]
+	switch {
+	case to == nil && p == nil:
+	case to == nil:
+		*p = DefaultTimeouts // connections that use it stay
 		delete(t.policies, name)
-		return nil
+	case p == nil:
+		c := *to
+		t.policies[name] = &c
+	default:
+		*p = *to
 	}
-	c := *to
-	t.policies[name] = &c
 	return nil
 }
 

@@ -21,7 +21,16 @@ type header struct {
 	// frag has the bits of nw_frag. A later fragment has no ports yet.
 	frag   uint8
 	fragID uint32
+	// wrong says which checksum was wrong.
+	wrong wrong
 }
+
+type wrong uint8
+
+const (
+	wrongL3 wrong = iota + 1
+	wrongL4
+)
 
 // parse reads a packet; false: it cannot be tracked. verify says that checksums must be right.
 func (h *header) parse(p *packet.Packet, key *flow.Key, verify bool) bool {
@@ -36,6 +45,7 @@ func (h *header) parse(p *packet.Packet, key *flow.Key, verify bool) bool {
 	switch version := ip[0] >> 4; {
 	case version == 4 && parsed.Get(flow.EthType) == packet.EthTypeIPv4:
 		if verify && packet.Checksum(ip[:o.L4-o.L3], 0) != 0 {
+			h.wrong = wrongL3
 			return false
 		}
 	case version == 6 && parsed.Get(flow.EthType) == packet.EthTypeIPv6:
@@ -52,6 +62,7 @@ func (h *header) parse(p *packet.Packet, key *flow.Key, verify bool) bool {
 		return h.later() || h.transport(l4, true)
 	}
 	if verify && !h.verify(p, ip, l4) {
+		h.wrong = wrongL4
 		return false
 	}
 	return h.transport(l4, true)

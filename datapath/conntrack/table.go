@@ -19,8 +19,6 @@ type Options struct {
 	SkipChecksums bool
 	// Rand chooses ports for nat(random); nil means math/rand.
 	Rand func() uint32
-	// Count adds to a coverage counter; may be nil.
-	Count func(name string, n uint64)
 }
 
 // conn is a connection. Of what eBPF would hold in its maps all has a fixed size: Timeouts stand for the
@@ -34,8 +32,7 @@ type conn struct {
 	label       [16]byte
 	expires     int64 // ns
 	tcp         [2]peer
-	timeouts    *Timeouts
-	policy      string
+	timeouts    *Timeouts // of a policy, or DefaultTimeouts
 
 	at         int   // in Table.all
 	prev, next *conn // in Table.waiting, unless replied
@@ -65,9 +62,6 @@ type Table struct {
 func NewTable(o Options) *Table {
 	if o.Rand == nil {
 		o.Rand = rand.Uint32
-	}
-	if o.Count == nil {
-		o.Count = func(string, uint64) {}
 	}
 	t := &Table{
 		o: o, conns: map[Tuple]*conn{}, max: DefaultMaxConns, check: true, perZone: map[uint16]uint32{},
@@ -153,7 +147,6 @@ func (t *Table) sweep(n int, now int64) {
 func (t *Table) room(zone uint16, now int64) bool {
 	if limit := t.limits.of(zone); limit != 0 && t.perZone[zone] >= limit {
 		t.counters.ZoneFull++
-		t.o.Count("conntrack_zone_full", 1)
 		return false
 	}
 	if uint64(len(t.all)) < uint64(t.max) {
@@ -167,6 +160,5 @@ func (t *Table) room(zone uint16, now int64) bool {
 		return true
 	}
 	t.counters.Full++
-	t.o.Count("conntrack_full", 1)
 	return false
 }

@@ -25,6 +25,12 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 	h := header{}
 	if !h.parse(p, key, !t.o.SkipChecksums) {
 		t.counters.Invalid++
+		switch h.wrong {
+		case wrongL3:
+			t.counters.L3Checksum++
+		case wrongL4:
+			t.counters.L4Checksum++
+		}
 		write(key, Invalid, a.Zone, nil, nil)
 		return true
 	}
@@ -108,6 +114,7 @@ func (t *Table) lookup(h *header, translated bool, now int64) (c *conn, reply bo
 		if c, reply = t.find(&r, now); c != nil {
 			return c, !reply
 		}
+		t.counters.NattedMiss++
 	}
 	return t.find(&h.tuple, now)
 }
@@ -122,8 +129,13 @@ func (t *Table) advance(c *conn, p *packet.Packet, h *header, reply bool, now in
 	}
 	if c.orig.Proto == packet.ProtoTCP {
 		s := parseSegment(p.Data[h.l4:h.end])
-		if v = c.segment(&s, reply, t.check); v == invalid {
-			t.o.Count("conntrack_tcp_seq_chk_failed", 1)
+		switch v = c.segment(&s, reply, t.check); {
+		case v == invalid && s.bogus():
+			t.counters.InvalidFlags++
+		case v == invalid:
+			t.counters.SequenceFailed++
+		case !t.check && v != validNew && v != renews:
+			t.counters.SequenceBypass++
 		}
 	} else {
 		v = c.silent(reply)
@@ -159,7 +171,7 @@ func (t *Table) create(p *packet.Packet, h *header, a *odp.CT, now int64) *conn 
 	}
 	c := &conn{orig: h.tuple, reply: reply, nat: natOf(a.NAT), timeouts: &DefaultTimeouts}
 	if to := t.policies[a.Timeout]; to != nil {
-		c.timeouts, c.policy = to, a.Timeout
+		c.timeouts = to
 	}
 	switch {
 	case h.tuple.Proto == packet.ProtoTCP:

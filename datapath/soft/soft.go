@@ -110,7 +110,7 @@ func New(o Options) *Datapath {
 		drops:  map[dropID]uint64{},
 	}
 	d.table.init()
-	d.conns = conntrack.NewTable(conntrack.Options{Now: d.Mono, Rand: o.Rand, Count: o.Count})
+	d.conns = conntrack.NewTable(conntrack.Options{Now: d.Mono, Rand: o.Rand})
 	d.upcalls.init(o.Handlers, func(up *datapath.Upcall) {
 		d.lost.Add(1)
 		d.drop(dropUpcall, odp.Port(up.Key.Get(flow.InPortOXM)))
@@ -133,7 +133,7 @@ func (d *Datapath) Features() datapath.Features {
 		MaxVLANHeaders: packet.MaxVLANs, MaxMPLSDepth: packet.MaxMPLS,
 		Recirc: true, MaskedSet: true, UFID: true, Trunc: true, Clone: true, SampleNesting: true, CTClear: true,
 		MaxHashAlg: 1, CheckPktLen: true, ExplicitDrop: true, Meter: true, NDExt: true,
-		CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true,
+		CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true,
 		PlainQueues: true,
 	}
 }

@@ -45,6 +45,9 @@ func (x *xlate) ct(a openflow.CT) {
 	if a.ZoneSrc != nil {
 		act.Zone = uint16(x.key.Uint(*a.ZoneSrc))
 	}
+	if act.Commit {
+		act.Timeout = x.timeout(act.Zone)
+	}
 	x.emit(act)
 	if a.RecircTable != openflow.TableAll {
 		var s tracked.State

@@ -88,3 +88,22 @@ func TestCTComesBack(t *testing.T) {
 		t.Errorf("new: %s", got)
 	}
 }
+
+// TestCTTimeout names the policy of a zone for new connections, if the datapath has policies.
+func TestCTTimeout(t *testing.T) {
+	commit := openflow.CT{Commit: true, ZoneImm: 7, RecircTable: openflow.TableAll}
+	plain := openflow.CT{ZoneImm: 7, RecircTable: openflow.TableAll}
+	w := newWorld([]spec{rule(0, 1, "", plain, commit)}, nil)
+	w.o.Features.CTState, w.o.Features.CTTimeout = true, true
+	w.SetZoneTimeouts(map[uint16]string{7: "1", 8: "2"})
+	if got := odp.FormatActions(w.run(key(tcp4)).Actions, nil); got != "ct(zone=7),ct(commit,zone=7,timeout=1)" {
+		t.Error(got)
+	}
+	w.o.Features.CTTimeout = false
+	if got := odp.FormatActions(w.run(key(tcp4)).Actions, nil); got != "ct(zone=7),ct(commit,zone=7)" {
+		t.Error(got)
+	}
+	if w.SetZoneTimeouts(map[uint16]string{7: "1", 8: "2"}) || !w.SetZoneTimeouts(nil) {
+		t.Error("changes are not told from repetitions")
+	}
+}

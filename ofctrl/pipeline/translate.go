@@ -34,6 +34,8 @@ type Translator struct {
 	results  sync.Pool // for packet-outs
 	cookies  *ids[cookie, *sender]
 	frozen   *ids[frozenID, *Frozen]
+
+	zoneTimeouts map[uint16]string // guarded by o.Mu; never changed in place
 }
 
 var _ datapath.Translator = (*Translator)(nil)
