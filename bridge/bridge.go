@@ -41,6 +41,7 @@ type Bridge struct {
 	tables     *table.Tables
 	sw         *ofctrl.Switch
 	ctx        context.Context // of the switch: ends before stop waits, so that calls into the main loop return
+	serve      func()          // starts the switch
 	stop       func()
 	dpid       atomic.Uint64
 	view       atomic.Pointer[view] // written under Agent.mu

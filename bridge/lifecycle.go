@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,7 +18,8 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ovsdb"
 )
 
-// newBridge makes a bridge without ports, with its OpenFlow switch running.
+// newBridge makes a bridge without ports. Its OpenFlow switch serves as soon as it is configured: what a controller
+// said before would be flushed by the fail mode.
 func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b := &Bridge{
 		agent: a, name: row.Name, uuid: uuid.New(), log: a.log, row: row,
@@ -35,16 +37,19 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	b.ctx = ctx
 	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		if err := b.sw.Run(ctx); err != nil {
-			b.log.Errorf("bridge %s: OpenFlow: %v", b.name, err)
-		}
-	}()
+	b.serve = sync.OnceFunc(func() {
+		go func() {
+			defer close(finished)
+			if err := b.sw.Run(ctx); err != nil {
+				b.log.Errorf("bridge %s: OpenFlow: %v", b.name, err)
+			}
+		}()
+	})
 	a.byUUID.Store([16]byte(b.uuid), b)
 	b.stop = func() {
 		a.byUUID.Delete([16]byte(b.uuid))
 		cancel()
+		b.serve() // it ends at once when it has not begun
 		<-finished
 	}
 	b.log.Infof("bridge %s: created", b.name)
@@ -105,6 +110,7 @@ func protocols(names []string) uint32 {
 
 // configureSwitch gives the OpenFlow switch its part of the configuration.
 func (b *Bridge) configureSwitch(s *ovsdb.Snapshot) {
+	defer b.serve()
 	b.sw.SetProtocols(protocols(b.row.Protocols))
 	b.sw.SetFailMode(b.failMode() == "secure")
 	b.sw.SetDescription(b.row.OtherConfig["dp-desc"], b.row.OtherConfig["dp-sn"])
