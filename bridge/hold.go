@@ -17,8 +17,9 @@ const (
 )
 
 // hold keeps megaflows of an earlier run while controllers fill the tables again: with empty tables the traffic of every
-// bridge with controllers would stop. It ends when each of these bridges is connected to a controller, has flows, and
-// nothing has changed for a while, or after holdMax.
+// bridge with controllers would stop. So would that of a secure bridge without any, whose flows come over its service socket, as
+// ovn-controller's do. It ends when each of these bridges is connected to its controllers if it has some, has flows, and nothing has
+// changed for a while, or after holdMax.
 type hold struct {
 	until    time.Time
 	versions map[*Bridge]uint64
@@ -28,13 +29,16 @@ type hold struct {
 // beginHold looks at the first configuration. With flow-restore-wait no flow is looked at before the tables are filled.
 func (a *Agent) beginHold(s *ovsdb.Snapshot) {
 	n := a.engine.FlowCount()
-	if n == 0 || restoring(s) || !slices.ContainsFunc(s.Bridges, func(b *ovsdb.Bridge) bool { return len(b.Controllers) > 0 }) {
+	if n == 0 || restoring(s) || !slices.ContainsFunc(s.Bridges, filled) {
 		return
 	}
 	a.hold = &hold{until: a.o.Clock.Now().Add(holdMax), versions: map[*Bridge]uint64{}}
 	a.engine.HoldAdopted(true)
 	a.log.Infof("%d megaflows of an earlier run stay until controllers have set up their flows", n)
 }
+
+// filled reports whether a bridge's flows come from elsewhere.
+func filled(b *ovsdb.Bridge) bool { return len(b.Controllers) > 0 || b.FailMode == "secure" }
 
 // followHold ends the hold when its time has come.
 func (a *Agent) followHold() {
@@ -52,14 +56,14 @@ func (a *Agent) followHold() {
 	a.log.Infof("megaflows of an earlier run are revalidated now: %s", reason)
 }
 
-// step looks at all bridges with controllers and returns how often in a row nothing has changed.
+// step looks at all bridges whose flows come from elsewhere and returns how often in a row nothing has changed.
 func (h *hold) step(bridges map[string]*Bridge) int {
 	h.quiet++
 	for _, b := range bridges {
-		if len(b.row.Controllers) == 0 {
+		if !filled(b.row) {
 			continue
 		}
-		connected := slices.ContainsFunc(b.sw.Status(), func(c ofctrl.ControllerStatus) bool { return c.Connected })
+		connected := len(b.row.Controllers) == 0 || slices.ContainsFunc(b.sw.Status(), func(c ofctrl.ControllerStatus) bool { return c.Connected })
 		v := b.tablesVersion()
 		if !connected || v != h.versions[b] || b.ruleCount() == 0 {
 			h.quiet = 0
