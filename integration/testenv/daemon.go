@@ -198,7 +198,8 @@ func in(ns, name string, args []string) (string, []string) {
 }
 
 func (d *Daemon) env() []string {
-	return append(os.Environ(), "OVS_RUNDIR="+d.Dir, "OVS_LOGDIR="+d.Dir, "OVS_DBDIR="+d.Dir, "OVS_SYSCONFDIR="+d.Dir)
+	return append(os.Environ(), "OVS_RUNDIR="+d.Dir, "OVS_LOGDIR="+d.Dir, "OVS_DBDIR="+d.Dir, "OVS_SYSCONFDIR="+d.Dir,
+		"OVN_RUNDIR="+d.Dir, "OVN_LOGDIR="+d.Dir, "OVN_DBDIR="+d.Dir, "OVN_SYSCONFDIR="+d.Dir)
 }
 
 // PID is the agent's process id.

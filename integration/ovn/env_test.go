@@ -1,0 +1,156 @@
+package ovn
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ovs-bpf/ovs-bpf/integration/testenv"
+)
+
+// A network is an OVN: its central databases, northd, and chassis.
+type network struct {
+	t       *testing.T
+	dir     string
+	first   *chassis // whose namespace tools run beside; they need none
+	chassis []*chassis
+}
+
+// newNetwork starts the databases and northd, and n chassis named hv1 to hvN that share nothing but an underlay.
+func newNetwork(t *testing.T, n int) *network {
+	t.Helper()
+	w := &network{t: t}
+	for i := range n {
+		w.chassis = append(w.chassis, w.newChassis(i+1))
+	}
+	w.first = w.chassis[0]
+	w.dir = w.first.Dir
+	w.central()
+	for _, c := range w.chassis {
+		c.start()
+	}
+	return w
+}
+
+func (w *network) remote(db string) string { return "unix:" + filepath.Join(w.dir, "ovn"+db+".sock") }
+
+// central starts the northbound and southbound databases, and northd between them.
+func (w *network) central() {
+	w.t.Helper()
+	e := w.first
+	for db, schema := range map[string]string{"nb": "OVN_Northbound", "sb": "OVN_Southbound"} {
+		file := filepath.Join(w.dir, db+".db")
+		e.Run("ovsdb-tool", "create", file, "/usr/share/ovn/ovn-"+db+".ovsschema")
+		e.Background("", "ovsdb-server", "--remote=p"+w.remote(db), "--unixctl="+filepath.Join(w.dir, db+".ctl"),
+			"--log-file="+filepath.Join(w.dir, db+".log"), file)
+		e.Eventually(schema+" answers", func() error {
+			_, err := os.Stat(filepath.Join(w.dir, "ovn"+db+".sock"))
+			return err
+		})
+	}
+	e.Background("", "ovn-northd", "--ovnnb-db="+w.remote("nb"), "--ovnsb-db="+w.remote("sb"),
+		"--unixctl="+filepath.Join(w.dir, "northd.ctl"), "--log-file="+filepath.Join(w.dir, "northd.log"))
+	w.NB("init")
+}
+
+// NB runs ovn-nbctl.
+func (w *network) NB(args ...string) string {
+	w.t.Helper()
+	return strings.TrimSpace(w.first.Run("ovn-nbctl", append([]string{"--db=" + w.remote("nb"), "--timeout=40"}, args...)...))
+}
+
+// SB runs ovn-sbctl.
+func (w *network) SB(args ...string) string {
+	w.t.Helper()
+	return strings.TrimSpace(w.first.Run("ovn-sbctl", append([]string{"--db=" + w.remote("sb"), "--timeout=40"}, args...)...))
+}
+
+// Sync waits until all chassis have done all that the northbound database says.
+func (w *network) Sync() { w.t.Helper(); w.NB("--wait=hv", "sync") }
+
+// A chassis is a hypervisor: our agent and an ovn-controller in a namespace.
+type chassis struct {
+	*testenv.Env
+	w          *network
+	name       string
+	controller func() string // ends ovn-controller
+	ports      int
+}
+
+func (w *network) newChassis(n int) *chassis {
+	w.t.Helper()
+	c := &chassis{Env: testenv.Prepare(w.t), w: w, name: fmt.Sprintf("hv%d", n)}
+	return c
+}
+
+func (c *chassis) start() {
+	c.w.t.Helper()
+	c.Start()
+	c.Vsctl("set", "Open_vSwitch", ".", "external_ids:system-id="+c.name, "external_ids:hostname="+c.name,
+		"external_ids:ovn-remote="+c.w.remote("sb"), "external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip=127.0.0.1",
+		"external_ids:ovn-bridge-datapath-type=bpf")
+	c.startController()
+}
+
+// startController starts ovn-controller.
+func (c *chassis) startController() {
+	c.w.t.Helper()
+	c.controller = c.Background(c.NS, "ovn-controller", "unix:"+filepath.Join(c.Dir, "db.sock"),
+		"--pidfile", "--log-file="+filepath.Join(c.Dir, "ovn-controller.log"))
+}
+
+// stopController ends ovn-controller as an upgrade does: what it made stays.
+func (c *chassis) stopController() {
+	c.w.t.Helper()
+	c.Run("ovn-appctl", "-t", "ovn-controller", "exit", "--restart")
+	c.controller()
+}
+
+// bind makes a host whose interface is the logical port, with the addresses "MAC IP..." of it.
+func (c *chassis) bind(lport, mac string, addrs ...string) *testenv.Host {
+	c.w.t.Helper()
+	h := c.AddHost()
+	h.Run("ip", "link", "set", "eth0", "address", mac)
+	for _, a := range addrs {
+		h.Run("ip", "addr", "add", a, "dev", "eth0", "nodad")
+	}
+	c.Vsctl("add-port", "br-int", h.Port, "--", "set", "interface", h.Port, "external_ids:iface-id="+lport)
+	return h
+}
+
+// installed waits for ovn-installed of a host's port.
+func (c *chassis) installed(h *testenv.Host) {
+	c.w.t.Helper()
+	c.Eventually("ovn-installed of "+h.Port, func() error {
+		if out := c.Vsctl("get", "interface", h.Port, "external_ids"); !strings.Contains(out, `ovn-installed="true"`) {
+			return fmt.Errorf("external_ids %s", out)
+		}
+		return nil
+	})
+}
+
+// logs shows what OVN's daemons said when a test fails.
+func (w *network) logs() {
+	if !w.t.Failed() {
+		return
+	}
+	for _, c := range w.chassis {
+		for _, name := range []string{"ovn-controller.log", "northd.log"} {
+			if b, err := os.ReadFile(filepath.Join(c.Dir, name)); err == nil {
+				w.t.Logf("--- %s of %s\n%s", name, c.name, b[max(0, len(b)-8000):])
+			}
+		}
+		w.t.Logf("--- output of ovn-controller of %s\n%s", c.name, c.controller())
+		if out, code := c.Try("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", "br-int"); code == 0 {
+			w.t.Logf("--- %d flows of %s", strings.Count(out, "\n"), c.name)
+		}
+	}
+}
+
+var (
+	errNoBridge = errors.New("no bridge br-int yet")
+	errFewFlows = errors.New("flows are missing")
+)
