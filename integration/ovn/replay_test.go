@@ -30,15 +30,22 @@ type session struct {
 	moments []moment
 }
 
-// A moment of a session is before the first message after a mark of testdata/*.marks.txt; no mark: the end.
+// A moment of a session is before the first message after a mark of testdata/*.marks.txt, or before the first bundle that
+// deletes single flows; no mark: the end.
 type moment struct{ name, mark string }
+
+const firstDeletion = "first deletion"
 
 var (
 	endOnly = []moment{{"end", ""}}
+	// The dump was made before a port was unplugged.
+	l2 = []moment{{"end", firstDeletion}, {"after it", ""}}
 	// The dumps named end were made between the restart of ovn-controller and its exit.
 	full     = []moment{{"start", "traffic-start"}, {"after-traffic", "traffic-end"}, {"end", "exit-start"}}
 	sessions = []session{
-		{"l2-old", endOnly}, {"l2-new", endOnly}, {"extras-old", endOnly}, {"extras-new", endOnly},
+		{"l2-old", l2}, {"l2-new", l2}, {"extras-old", endOnly},
+		// It has actions that the ovs-ofctl of Debian 12 cannot show: there is nothing to compare but the errors.
+		{"extras-new", endOnly},
 		{"full-old-hv1", full}, {"full-old-gw1", full}, {"full-new-hv1", full}, {"full-new-gw1", full},
 	}
 )
@@ -54,7 +61,11 @@ func TestReplay(t *testing.T) {
 			r := newReplay(t, d, "testdata/"+s.name+".cap.gz")
 			for _, m := range s.moments {
 				until := int64(1<<63 - 1)
-				if m.mark != "" {
+				switch m.mark {
+				case "":
+				case firstDeletion:
+					until = r.firstDeletion()
+				default:
 					until = mark(t, s.name, m.mark)
 				}
 				r.until(until)
@@ -121,6 +132,10 @@ const (
 	typeExperimenter   = 4
 	typeBarrierRequest = 20
 	typeBarrierReply   = 21
+	typeBundleControl  = 33
+	typeBundleAdd      = 34
+	typeFlowMod        = 14
+	deleteStrict       = 4 // the command of a flow mod
 )
 
 func (r *record) kind() byte  { return r.msg[1] }
@@ -223,6 +238,21 @@ func (r *replay) close() {
 	}
 }
 
+// firstDeletion is the time of the message that opens the first bundle with a strict deletion of a flow.
+func (r *replay) firstDeletion() (at int64) {
+	for _, x := range r.list {
+		switch {
+		case x.fromSwitch:
+		case x.kind() == typeBundleControl && binary.BigEndian.Uint16(x.msg[12:]) == 0:
+			at = x.at
+		case x.kind() == typeBundleAdd && x.msg[17] == typeFlowMod && x.msg[41] == deleteStrict:
+			return at
+		}
+	}
+	r.t.Fatal("no flow is deleted")
+	return 0
+}
+
 func isResume(msg []byte) bool {
 	return msg[1] == typeExperimenter && len(msg) >= 16 && binary.BigEndian.Uint64(msg[8:]) == 0x2320<<32|28
 }
@@ -300,7 +330,8 @@ func (c *controller) barrier(t *testing.T, xid uint32) {
 }
 
 var (
-	volatile = regexp.MustCompile(`(duration|n_packets|n_bytes|idle_age|hard_age)=[^ ,]*,? ?`)
+	// The short dumps leave out cookies and tables of zero.
+	volatile = regexp.MustCompile(`(cookie=0x0, |table=0, )|(duration|n_packets|n_bytes|idle_age|hard_age)=[^ ,]*,? ?`)
 	learned  = regexp.MustCompile(`\b(idle_timeout|hard_timeout)=\d+, .*actions=`)
 	spaces   = regexp.MustCompile(`\s+`)
 )
