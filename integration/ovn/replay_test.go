@@ -31,7 +31,7 @@ type session struct {
 }
 
 // A moment of a session is before the first message after a mark of testdata/*.marks.txt, or before the first bundle that
-// deletes single flows; no mark: the end.
+// only deletes flows; no mark: the end.
 type moment struct{ name, mark string }
 
 const firstDeletion = "first deletion"
@@ -238,15 +238,20 @@ func (r *replay) close() {
 	}
 }
 
-// firstDeletion is the time of the message that opens the first bundle with a strict deletion of a flow.
+// firstDeletion is the time of the message that opens the first bundle of which all messages are strict deletions of flows.
 func (r *replay) firstDeletion() (at int64) {
+	deletions, others := 0, 0
 	for _, x := range r.list {
 		switch {
 		case x.fromSwitch:
 		case x.kind() == typeBundleControl && binary.BigEndian.Uint16(x.msg[12:]) == 0:
-			at = x.at
-		case x.kind() == typeBundleAdd && x.msg[17] == typeFlowMod && x.msg[41] == deleteStrict:
+			at, deletions, others = x.at, 0, 0
+		case x.kind() == typeBundleControl && deletions > 0 && others == 0:
 			return at
+		case x.kind() == typeBundleAdd && x.msg[17] == typeFlowMod && x.msg[41] == deleteStrict:
+			deletions++
+		case x.kind() == typeBundleAdd:
+			others++
 		}
 	}
 	r.t.Fatal("no flow is deleted")
