@@ -31,7 +31,7 @@ type session struct {
 }
 
 // A moment of a session is before the first message after a mark of testdata/*.marks.txt, or before the first bundle that
-// only deletes flows; no mark: the end.
+// deletes more flows than it adds; no mark: the end.
 type moment struct{ name, mark string }
 
 const firstDeletion = "first deletion"
@@ -238,7 +238,7 @@ func (r *replay) close() {
 	}
 }
 
-// firstDeletion is the time of the message that opens the first bundle of which all messages are strict deletions of flows.
+// firstDeletion is the time of the message that opens the first bundle with more strict deletions of flows than other messages.
 func (r *replay) firstDeletion() (at int64) {
 	deletions, others := 0, 0
 	for _, x := range r.list {
@@ -246,7 +246,7 @@ func (r *replay) firstDeletion() (at int64) {
 		case x.fromSwitch:
 		case x.kind() == typeBundleControl && binary.BigEndian.Uint16(x.msg[12:]) == 0:
 			at, deletions, others = x.at, 0, 0
-		case x.kind() == typeBundleControl && deletions > 0 && others == 0:
+		case x.kind() == typeBundleControl && deletions > others:
 			return at
 		case x.kind() == typeBundleAdd && x.msg[17] == typeFlowMod && x.msg[41] == deleteStrict:
 			deletions++
@@ -347,10 +347,13 @@ func content(dump string) []string {
 	var out []string
 	for line := range strings.Lines(dump) {
 		line = strings.TrimSpace(spaces.ReplaceAllString(line, " "))
-		if line == "" || strings.Contains(line, " reply (") || strings.HasPrefix(line, "NXT_TLV") || learned.MatchString(line) {
-			continue
+		switch {
+		case line == "", strings.Contains(line, " reply ("), strings.HasPrefix(line, "NXT_TLV"):
+		case learned.MatchString(line), strings.Contains(line, "table=69, ") && !strings.Contains(line, "priority="):
+			continue // table 69 has what load balancers' hairpin flows learned
+		default:
+			out = append(out, volatile.ReplaceAllString(line, ""))
 		}
-		out = append(out, volatile.ReplaceAllString(line, ""))
 	}
 	slices.Sort(out)
 	return out
