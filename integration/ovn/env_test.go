@@ -77,7 +77,6 @@ type chassis struct {
 	w          *network
 	name       string
 	controller func() string // ends ovn-controller
-	ports      int
 }
 
 func (w *network) newChassis(n int) *chassis {
