@@ -66,15 +66,16 @@ type (
 	// StackPush and StackPop use the field stack.
 	StackPush struct{ Src flow.Subfield }
 	StackPop  struct{ Dst flow.Subfield }
-	// SetVLANVID is mod_vlan_vid; Push adds a tag when there is none (OpenFlow 1.0).
+	// SetVLANVID is mod_vlan_vid; Push adds a tag when there is none (OpenFlow 1.0). Tagged is what CheckActions
+	// found: there is always one, so that newer versions need no push_vlan to say the same.
 	SetVLANVID struct {
-		VID  uint16
-		Push bool
+		VID          uint16
+		Push, Tagged bool
 	}
 	// SetVLANPCP is mod_vlan_pcp.
 	SetVLANPCP struct {
-		PCP  uint8
-		Push bool
+		PCP          uint8
+		Push, Tagged bool
 	}
 	// StripVLAN is strip_vlan of 1.0, and pop_vlan with Pop.
 	StripVLAN struct{ Pop bool }

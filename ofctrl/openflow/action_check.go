@@ -8,7 +8,7 @@ import (
 
 // CheckActions checks actions against the match and the table of their flow, as OVS does when a flow is
 // added: prerequisites of fields, actions that may not stand where they do, tables that goto_table may
-// name. table is TableAll where there is none (packet-out, buckets). In OpenFlow 1.0 a legacy set action
+// name. table is TableAll where there is none (packet-out, buckets). It completes actions of the list with what the match says. In OpenFlow 1.0 a legacy set action
 // without its prerequisite is allowed and has no effect. The error wraps an Err.
 func CheckActions(list []Action, m *flow.Match, table uint8, v Version) error {
 	if len(list) == 0 {
@@ -65,12 +65,40 @@ func (c *actionCheck) list(list []Action, where int) error {
 			return err
 		}
 	}
-	for _, a := range list {
+	for i, a := range list {
 		if err := c.allowed(a, where); err != nil {
 			return err
 		}
+		list[i] = c.tagged(a)
 		if err := c.one(a); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// tagged notes in an action that would push a VLAN tag that the packet has one.
+func (c *actionCheck) tagged(a Action) Action {
+	if c.m.Key.Get(flow.VLANTCI)&flow.VLANPresent == 0 {
+		return a
+	}
+	switch set := a.(type) {
+	case SetVLANVID:
+		set.Tagged = true
+		return set
+	case SetVLANPCP:
+		set.Tagged = true
+		return set
+	}
+	return a
+}
+
+// checkOrder10 checks what makes a list of OpenFlow 1.0 impossible to tell in later versions, as OVS does: after
+// write_metadata, which is an instruction there, no action can follow.
+func checkOrder10(list []Action) error {
+	for i, a := range list[:max(len(list)-1, 0)] {
+		if _, ok := a.(WriteMetadata); ok {
+			return bad(ActionUnsupportedOrder, "%T after write_metadata", list[i+1])
 		}
 	}
 	return nil

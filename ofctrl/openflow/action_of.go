@@ -87,14 +87,14 @@ func setVLANVID(vid uint16, push bool) (Action, error) {
 	if vid > 0xfff {
 		return nil, bad(ActionBadArgument, "VLAN id %d", vid)
 	}
-	return SetVLANVID{vid, push}, nil
+	return SetVLANVID{VID: vid, Push: push}, nil
 }
 
 func setVLANPCP(pcp uint8, push bool) (Action, error) {
 	if pcp > 7 {
 		return nil, bad(ActionBadArgument, "VLAN priority %d", pcp)
 	}
-	return SetVLANPCP{pcp, push}, nil
+	return SetVLANPCP{PCP: pcp, Push: push}, nil
 }
 
 func setMPLSLabel(label uint32) (Action, error) {
@@ -166,7 +166,9 @@ var legacyNumbers = map[flow.FieldID][2]int{
 
 // legacyField writes a legacy set action; ok is false if the version has none for the field.
 func (e *encoder) legacyField(a SetField) (ok bool) {
-	if e.v > V11 || a.Mask != nil {
+	// All that mod_nw_tos writes.
+	dscp := len(a.Mask) == 1 && (a.Field == flow.NwTOS && a.Mask[0] == 0xfc || a.Field == flow.IPDSCP && a.Mask[0] == 0x3f)
+	if e.v > V11 || a.Mask != nil && !dscp {
 		return false
 	}
 	switch a.Field {
@@ -224,6 +226,6 @@ func (e *encoder) enqueue(a Enqueue) error {
 		return nil
 	}
 	e.of8(21, u32b(a.Queue)...)
-	e.output(a.Port, 0)
+	e.output(a.Port, 0xffff)
 	return e.nxAction(5, nil)
 }

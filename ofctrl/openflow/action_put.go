@@ -35,9 +35,9 @@ func (e *encoder) action(a Action) error {
 	case StackPop:
 		return e.stack(28, a.Dst)
 	case SetVLANVID:
-		return e.setVLAN(a.Push, 1, u16b(a.VID), SetField{Field: flow.VLANVID, Value: u16b(a.VID | flow.VLANPresent)})
+		return e.setVLAN(a.Push && !a.Tagged, 1, u16b(a.VID), SetField{Field: flow.VLANVID, Value: u16b(a.VID | flow.VLANPresent)})
 	case SetVLANPCP:
-		return e.setVLAN(a.Push, 2, []byte{a.PCP}, SetField{Field: flow.VLANPCP, Value: []byte{a.PCP}})
+		return e.setVLAN(a.Push && !a.Tagged, 2, []byte{a.PCP}, SetField{Field: flow.VLANPCP, Value: []byte{a.PCP}})
 	case StripVLAN:
 		e.of8(pick[uint16](v10, 3, 18))
 	case PushVLAN:

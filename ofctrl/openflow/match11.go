@@ -54,10 +54,15 @@ func (d *decoder) pullMatch(b []byte, m *flow.Match) (rest []byte, err error) {
 
 // match writes a match with its header and padding.
 func (e *encoder) match(m *flow.Match) error {
-	at := len(e.b)
 	if e.v == V11 {
 		return e.match11(m)
 	}
+	return e.oxmMatch(m)
+}
+
+// oxmMatch writes a match of type OXM; in 1.1 with the fields' NXM numbers.
+func (e *encoder) oxmMatch(m *flow.Match) error {
+	at := len(e.b)
 	e.u16(matchOXM, 0)
 	e.matchFields(m, e.v)
 	if err := e.setLen(at, 2); err != nil {
@@ -67,8 +72,7 @@ func (e *encoder) match(m *flow.Match) error {
 	return nil
 }
 
-// replyMatch is match for what a switch tells: of a match that 1.1 cannot say it says what 1.1 can, as OVS
-// does.
+// replyMatch is match for flow-removed: of a match that 1.1 cannot say it says what 1.1 can, as OVS does.
 func (e *encoder) replyMatch(m *flow.Match) error {
 	if e.v == V11 {
 		e.fixedMatch11(m)

@@ -225,7 +225,8 @@ func (e *encoder) flowStats11(f *FlowStats) error {
 	e.u16(f.Priority, f.Idle, f.Hard)
 	e.u16(pick(e.v >= V13, f.Flags&flagsOf(e.v), 0), pick(e.v >= V14, f.Importance, 0), 0)
 	e.u64(f.Cookie, f.Packets, f.Bytes)
-	if err := e.replyMatch(&f.Match); err != nil {
+	// In 1.1, too, as the standard match cannot say all that a flow of another version may match; OVS does the same.
+	if err := e.oxmMatch(&f.Match); err != nil {
 		return err
 	}
 	return e.instructions(f.Actions)

@@ -34,10 +34,10 @@ func init() { // the table and what reads nested actions need each other
 		"push": func(p *actionParser, s string) (Action, error) { f, err := p.subfield(s); return StackPush{f}, err },
 		"pop":  func(p *actionParser, s string) (Action, error) { f, err := p.target(s); return StackPop{f}, err },
 
-		"mod_vlan_vid": vlanBits(12, func(v uint16) Action { return SetVLANVID{v, true} }),
-		"set_vlan_vid": vlanBits(12, func(v uint16) Action { return SetVLANVID{v, false} }),
-		"mod_vlan_pcp": vlanBits(3, func(v uint16) Action { return SetVLANPCP{uint8(v), true} }),
-		"set_vlan_pcp": vlanBits(3, func(v uint16) Action { return SetVLANPCP{uint8(v), false} }),
+		"mod_vlan_vid": vlanBits(12, func(v uint16) Action { return SetVLANVID{VID: v, Push: true} }),
+		"set_vlan_vid": vlanBits(12, func(v uint16) Action { return SetVLANVID{VID: v} }),
+		"mod_vlan_pcp": vlanBits(3, func(v uint16) Action { return SetVLANPCP{PCP: uint8(v), Push: true} }),
+		"set_vlan_pcp": vlanBits(3, func(v uint16) Action { return SetVLANPCP{PCP: uint8(v)} }),
 		"strip_vlan":   word(StripVLAN{}), "pop_vlan": word(StripVLAN{Pop: true}),
 		"push_vlan": func(_ *actionParser, s string) (Action, error) {
 			v, err := number(s, 16)
