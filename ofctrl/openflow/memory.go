@@ -58,9 +58,11 @@ func (d *decoder) readFlowActions(b []byte, m *FlowMod) (list []Action, err erro
 	return slices.Clip(list), err
 }
 
-// dependsOnMatch reports whether nameL4 may decide what an action is.
+// dependsOnMatch reports whether nameL4 or CheckActions may decide what an action is.
 func dependsOnMatch(a Action) bool {
 	switch a := a.(type) {
+	case SetVLANVID, SetVLANPCP:
+		return true
 	case Clone, WriteActions:
 		return true // of what is inside
 	case SetField:
