@@ -49,6 +49,7 @@ func metrics() []metric {
 		{name: "latency", series: []series{{"RTT p50", "us", true}, {"RTT p99", "us", true}}, measure: latency},
 		{name: "set-up", ctl: true, series: []series{{"set-up rate", "flows/s", false}, {"set-up lost", "fraction", true}}, measure: setUp},
 		{name: "set-up latency", ctl: true, series: []series{{"set-up p50", "us", true}, {"set-up p99", "us", true}}, measure: setUpLatency},
+		{name: "explosion", ctl: true, series: []series{{"explosion", "share", false}}, measure: explosion},
 		{name: "scale", ctl: true, series: []series{
 			{"first bundle", "s", true}, {"second bundle", "s", true}, {"rule memory", "bytes", true}, {"translation", "us", true},
 		}, measure: scale},
