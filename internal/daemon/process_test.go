@@ -177,14 +177,15 @@ func (w *world) eventually(what string, ok func() bool) {
 }
 
 // gone says whether a process has ended. Nobody reaps a daemon whose parent is gone if the first process of
-// the machine does not; such a zombie has ended too.
+// the machine does not; such a zombie has ended too, when its last thread has: that closes the files, with their locks.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return true
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(rest, "Z")
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return strings.HasPrefix(rest, "Z") && (err != nil || len(threads) <= 1)
 }
 
 func (w *world) log() string {
