@@ -39,6 +39,14 @@ func (c *chassis) vm(lport, mac, ip4, gw4, ip6, gw6 string) *vm {
 	return v
 }
 
+// address is that of the host in the family of another.
+func (v *vm) address(other string) string {
+	if netip.MustParseAddr(other).Is6() {
+		return v.ip6
+	}
+	return v.ip4
+}
+
 // try pings until an answer, at most a time; more are arguments of ping.
 func (w *network) try(h *testenv.Host, dst string, limit time.Duration, more ...string) (out string, ok bool) {
 	for deadline := time.Now().Add(limit); ; {

@@ -226,4 +226,11 @@ func traced(r *routed) {
 	if !strings.Contains(logical, `output to "p2"`) || !strings.Contains(logical, " actions=") || !strings.Contains(logical, "cookie=0x") {
 		r.t.Errorf("ovn-trace --ovs:\n%s", logical)
 	}
+	out := r.first.Run("sh", "-c", `ovs-appctl ofproto/trace br-int "$1" | ovn-detrace --ovnsb="$2" --ovnnb="$3" --ovsdb="unix:$4/db.sock"`,
+		"sh", flow, r.remote("sb"), r.remote("nb"), r.first.Dir)
+	for _, want := range []string{"Logical datapath: \"ls1\"", "Logical datapath: \"lr0\"", "Logical datapath: \"ls2\"", "Logical flow: table="} {
+		if !strings.Contains(out, want) {
+			r.t.Errorf("ovn-detrace does not say %s:\n%s", want, out)
+		}
+	}
 }
