@@ -51,9 +51,15 @@ func (w *network) central() {
 			return err
 		})
 	}
-	e.Background("", "ovn-northd", "--ovnnb-db="+w.remote("nb"), "--ovnsb-db="+w.remote("sb"),
-		"--unixctl="+filepath.Join(w.dir, "northd.ctl"), "--log-file="+filepath.Join(w.dir, "northd.log"))
+	w.northd()
 	w.NB("init")
+}
+
+// northd starts ovn-northd.
+func (w *network) northd() {
+	w.t.Helper()
+	w.first.Background("", "ovn-northd", "--ovnnb-db="+w.remote("nb"), "--ovnsb-db="+w.remote("sb"),
+		"--unixctl="+filepath.Join(w.dir, "northd.ctl"), "--log-file="+filepath.Join(w.dir, "northd.log"))
 }
 
 // NB runs ovn-nbctl.
@@ -90,7 +96,9 @@ func (c *chassis) start() {
 	c.Start()
 	c.Vsctl("set", "Open_vSwitch", ".", "external_ids:system-id="+c.name, "external_ids:hostname="+c.name,
 		"external_ids:ovn-remote="+c.w.remote("sb"), "external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip=127.0.0.1",
-		"external_ids:ovn-bridge-datapath-type=bpf")
+		"external_ids:ovn-bridge-datapath-type=bpf",
+		// Else the first commit of ovn-controller 23.03 deletes all flows before it has computed those to add: loss by order.
+		"external_ids:ovn-ofctrl-wait-before-clear=1000")
 	c.startController()
 }
 
