@@ -86,8 +86,11 @@ func groupStats(g *table.Group, users int, now time.Time) openflow.GroupStats {
 // groupFeatures says what groups there can be.
 func (c *conn) groupFeatures(ctx context.Context, xid uint32) error {
 	types := uint32(actionTypes)
-	if c.version == openflow.V10 {
+	switch c.version {
+	case openflow.V10:
 		types = actionTypes10
+	case openflow.V11:
+		types = actionTypes11
 	}
 	return c.part(ctx, xid, &openflow.GroupFeaturesReply{
 		Types: groupTypes, Capabilities: groupCapabilities,

@@ -17,8 +17,12 @@ const ()
 // set_mpls_ttl and dec, push and pop VLAN and MPLS, set_queue, group, set and dec IP TTL, set_field.
 const actionTypes = 1<<0 | 1<<15 | 1<<16 | 1<<17 | 1<<18 | 1<<19 | 1<<20 | 1<<21 | 1<<22 | 1<<23 | 1<<24 | 1<<25
 
-// actionTypes10 are those of them that OpenFlow 1.0 has: output and strip_vlan.
-const actionTypes10 = 1<<0 | 1<<3
+// actionTypes10 and actionTypes11 are those of OpenFlow 1.0 (all of them) and 1.1, which have no set_field but an action for each
+// field: VLAN, Ethernet, IP, ports and from 1.1 on MPLS label and traffic class.
+const (
+	actionTypes10 = 1<<12 - 1
+	actionTypes11 = actionTypes&^(1<<25) | (1<<11 - 1) | 1<<13 | 1<<14
+)
 
 // none answers a multipart request for what the switch has none of.
 func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) error {
@@ -31,7 +35,7 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 	case *openflow.RawMultipart:
 		switch {
 		case m.Type == mpVendor && m.Vendor == nxVendor:
-			return openflow.BadExperimenterType
+			return openflow.NXNotConfigured // of IPFIX, which is all that is decoded as bytes
 		case m.Type == mpVendor:
 			return openflow.BadExperimenter
 		}

@@ -260,7 +260,7 @@ capabilities: kbps pktps burst stats`},
 	for _, v := range []string{"OpenFlow13", "OpenFlow14", "OpenFlow15"} {
 		got = b.ofctl("-O", v, "dump-table-features", "BR")
 		for _, want := range []string{
-			"instructions: apply_actions clear_actions write_actions write_metadata goto_table", "next tables: 1-253",
+			"apply_actions clear_actions write_actions write_metadata goto_table", "next tables: 1-253",
 			"actions: output group set_field strip_vlan push_vlan", "max_entries=1000000", "tables 1...252: ditto", "table 253",
 		} {
 			if !strings.Contains(got, want) {

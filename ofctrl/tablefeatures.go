@@ -21,8 +21,12 @@ const (
 	tfApplySetField = 14
 )
 
-// Instructions, a bitmap of 1<<type: goto_table, write_metadata, write, apply and clear actions.
-const instructions = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
+// Instructions, a bitmap of 1<<type: goto_table, write_metadata, write, apply and clear actions, and meter, which is an
+// action from 1.5 on.
+const (
+	instructions     = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
+	meterInstruction = 1 << 6
+)
 
 // tableFeatures tells of the features of all tables, or changes them.
 func (c *conn) tableFeatures(ctx context.Context, xid uint32, m *openflow.TableFeaturesRequest) error {
@@ -54,8 +58,12 @@ func (c *conn) tableFeatures(ctx context.Context, xid uint32, m *openflow.TableF
 func (c *conn) tableProperties(id uint8) []openflow.TableProperty {
 	last := id == table.Visible-1
 	var inst, next, actions []byte
+	types := instructions
+	if c.version < openflow.V15 {
+		types |= meterInstruction
+	}
 	for i := range 8 {
-		if instructions>>i&1 != 0 && (i != 1 || !last) {
+		if types>>i&1 != 0 && (i != 1 || !last) {
 			inst = append(inst, 0, byte(i), 0, 4)
 		}
 	}

@@ -47,13 +47,14 @@ var manualPackets = []string{
 // received is a packet of manualPackets that comes in by another port.
 func received(port, packet string) string { return port + packet[2:] }
 
-// TestManualActions does the examples of ovs-actions(7), TestManualFields of ovs-fields(7), TestManualOfctl of
-// ovs-ofctl(8): the stock daemon and ours must accept, dump and trace them alike, and forward the same octets.
+// TestManualActions does the examples of ovs-actions(7), TestManualFields of ovs-fields(7), TestManualFlows those of
+// ovs-ofctl(8) about flows, groups and meters: the stock daemon and ours must accept, dump and trace them alike, and
+// forward the same octets.
 func TestManualActions(t *testing.T) { t.Parallel(); runManual(t, actionsManual) }
 
 func TestManualFields(t *testing.T) { t.Parallel(); runManual(t, fieldsManual) }
 
-func TestManualOfctl(t *testing.T) { t.Parallel(); runManual(t, ofctlManual) }
+func TestManualFlows(t *testing.T) { t.Parallel(); runManual(t, flowsManual) }
 
 func runManual(t *testing.T, examples []manualExample) {
 	ours, stock := manualPair(t)

@@ -310,18 +310,18 @@ func (f *matchText) tunnel() {
 	f.masked(flow.TunIPv6Dst, "tun_ipv6_dst")
 	f.masked(flow.TunGBPID, "tun_gbp_id")
 	f.masked(flow.TunGBPFlags, "tun_gbp_flags")
-	f.whole(flow.TunErspanVer, "tun_erspan_ver")
-	f.whole(flow.TunErspanIdx, "tun_erspan_idx")
-	f.whole(flow.TunErspanDir, "tun_erspan_dir")
-	f.whole(flow.TunErspanHwid, "tun_erspan_hwid")
-	f.whole(flow.TunGtpuFlags, "gtpu_flags")
-	f.whole(flow.TunGtpuMsgtype, "gtpu_msgtype")
 	if !f.m.Mask.IsZero(flow.TunTOS) {
 		f.add("tun_tos=%x", f.m.Key.Get(flow.TunTOS))
 	}
 	if !f.m.Mask.IsZero(flow.TunTTL) {
 		f.add("tun_ttl=%d", f.m.Key.Get(flow.TunTTL))
 	}
+	f.whole(flow.TunErspanVer, "tun_erspan_ver")
+	f.whole(flow.TunErspanIdx, "tun_erspan_idx")
+	f.whole(flow.TunErspanDir, "tun_erspan_dir")
+	f.whole(flow.TunErspanHwid, "tun_erspan_hwid")
+	f.whole(flow.TunGtpuFlags, "gtpu_flags")
+	f.whole(flow.TunGtpuMsgtype, "gtpu_msgtype")
 	if mask := f.m.Mask.Get(flow.TunFlags); mask != 0 {
 		sign := "-"
 		if f.m.Key.Get(flow.TunFlags) != 0 {

@@ -1,3 +1,0 @@
-package dummy
-
-var ofctlManual = []manualExample{}
