@@ -49,7 +49,10 @@ func parseFrame(text string, size int, names odp.NameFunc) ([]byte, *flow.Key, e
 
 // carries reports whether a frame of the key has a payload unless a length is given, by OVS's rules.
 func carries(k *flow.Key) bool {
-	const echoReply, echoRequest = 0, 8
+	const (
+		echoReply, echoRequest   = 0, 8
+		echoRequest6, echoReply6 = 128, 129
+	)
 	ethType := k.Get(flow.EthType)
 	if ethType != packet.EthTypeIPv4 && ethType != packet.EthTypeIPv6 || k.Get(flow.IPFrag)&flow.FragLater != 0 {
 		return false
@@ -63,6 +66,9 @@ func carries(k *flow.Key) bool {
 	case packet.ProtoICMP:
 		kind := k.Get(flow.ICMPType)
 		return kind == echoReply || kind == echoRequest
+	case packet.ProtoICMPv6:
+		kind := k.Get(flow.ICMPv6Type)
+		return (kind == echoReply6 || kind == echoRequest6) && k.Get(flow.ICMPv6Code) == 0
 	}
 	return false
 }
