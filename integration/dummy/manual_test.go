@@ -26,7 +26,7 @@ type manualExample struct {
 	later   string
 	refused string // the OpenFlow error of our switch where the stock one accepts: nothing else is compared
 	anyMask bool   // the stock daemon's megaflow is wider or narrower than what decides it needs
-	// no10: the stock daemon tells another action in OpenFlow 1.0 than the one that it does.
+	// no10: what the stock daemon tells in OpenFlow 1.0 is another action, or ovs-ofctl cannot read it.
 	no10 bool
 }
 
@@ -58,12 +58,12 @@ func TestManualFlows(t *testing.T) { t.Parallel(); runManual(t, flowsManual) }
 
 func runManual(t *testing.T, examples []manualExample) {
 	ours, stock := manualPair(t)
-	sent := 0
+	ran, sent := 0, 0
 	for _, e := range examples {
-		t.Run(e.name, func(t *testing.T) { sent += e.compare(t, ours, stock) })
+		t.Run(e.name, func(t *testing.T) { ran++; sent += e.compare(t, ours, stock) })
 	}
-	if sent < len(examples) {
-		t.Errorf("%d examples sent %d packets: too few for a comparison", len(examples), sent)
+	if sent < ran {
+		t.Errorf("%d examples sent %d packets: too few for a comparison", ran, sent)
 	}
 }
 

@@ -98,8 +98,10 @@ func (d *decoder) flowModActions(m *FlowMod, b []byte) (Message, error) {
 	if m.Actions, err = d.flowActions(b, m); err != nil {
 		return nil, err
 	}
-	if err := checkOrder10(m.Actions); err != nil {
-		return nil, err
+	if d.v == V10 {
+		if err := checkOrder10(m.Actions); err != nil {
+			return nil, err
+		}
 	}
 	if err := CheckActions(m.Actions, &m.Match, m.Table, d.v); err != nil {
 		return nil, err
