@@ -5,6 +5,7 @@
 
 #include "kernel.h"
 #include "flow_key.h"
+#include "ct_abi.h"
 
 #define LAYOUT_VERSION 4
 
@@ -51,6 +52,7 @@ enum drop_reason {
 	DROP_NESTING, /* bridges through bridges, deeper than NEST_MAX */
 	DROP_INTERNAL, /* a map or program is missing, or too many programs for one packet */
 	DROP_METER,
+	DROP_CONNTRACK, /* no room for a connection, or no free tuple */
 	DROP_MAX,
 };
 
@@ -177,6 +179,10 @@ enum act_op {
 	ACT_SET_ND_TARGET, /* value (2), mask (2) */
 	ACT_SET_ND,     /* b: option type and (high byte) its mask; {reserved value, mask}, source
 			   address value, mask, target address value, mask */
+	ACT_CT,         /* a: CT_*, b: zone, c: policy; {mark value, mask}, {block of the label, block of the
+			   translation}; these blocks have data behind an ACT_END: label value (2) and mask (2), and
+			   what CT_NAT_* says with two addresses (2 each) */
+	ACT_CT_CLEAR,
 	ACT_MAX,
 };
 
@@ -215,6 +221,8 @@ struct dp_meter {
 	struct meter_band band[METER_BANDS];
 };
 
+#define CT_WORDS (KW_MPLS_LSE0 - KW_CT_STATE)
+
 /* A packet that the agent injects carries the number of this record in its mark. */
 struct inject_rec {
 	__u32 busy;
@@ -224,7 +232,8 @@ struct inject_rec {
 	__u32 priority;
 	__u32 recirc_id;
 	__u32 dp_hash;
-	__u32 reserved;
+	__u32 tracked; /* ct has the key's words from KW_CT_STATE on */
+	__u64 ct[CT_WORDS];
 };
 #define INJECT_MAGIC 0x0b5f0000u /* in the mark's high half, against stray packets of the host */
 #define INJECT_LANES 64
@@ -294,7 +303,7 @@ struct ctx_state {
 	__u32 cookie;
 	__u32 last;      /* upcall: nothing follows */
 	__u32 dirty;     /* l3 words from IPV6_SRC on were written for an earlier packet */
-	__u32 meta;      /* so were metadata words from DP_HASH on */
+	__u32 meta;      /* so were metadata words: META_* */
 };
 
 /* The key's words are also reached by an index that the verifier knows to be below 128. */

@@ -14,6 +14,9 @@ static __always_inline int recirculate(struct __sk_buff *skb, union ctx *c, __u3
 		return drop(c, DROP_RECIRC_LIMIT);
 	c->key.recirc_id = bpf_htonl(id);
 	c->s.injected = 0;
+	/* Without changes the key is right. */
+	if (!c->s.changed)
+		return go(skb, c, PROG_LOOKUP);
 	return go(skb, c, PROG_AGAIN);
 }
 
@@ -92,6 +95,13 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			c->s.block = block;
 			c->s.pc = pc;
 			return go(skb, c, PROG_ND);
+		case ACT_CT:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_CT);
+		case ACT_CT_CLEAR:
+			ct_clear(c);
+			break;
 		case ACT_SET_ETH:
 			err = set_eth(skb, b, pc, a.a);
 			words = 5;

@@ -42,7 +42,8 @@ static __always_inline void run_copy(struct __sk_buff *skb, union ctx *c, __u32 
 	copy->s.block = block;
 	copy->s.pc = copy->s.sent = copy->s.injected = copy->s.trunc = 0;
 	/* Zero for the words that this level did not write. */
-	copy->s.dirty = copy->s.meta = 1;
+	copy->s.dirty = 1;
+	copy->s.meta = META_HASH | META_CT;
 	copy->s.sender = 1; /* as for all that leaves by an egress hook */
 	copy->s.copy = 1;
 	copy->s.mark = mark;

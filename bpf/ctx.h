@@ -7,6 +7,9 @@
 
 #define RECIRC_MAX 16
 
+#define META_HASH 1
+#define META_CT 2
+
 static __always_inline struct cpu *cpu_get(void)
 {
 	void *c = cpus;
@@ -106,4 +109,15 @@ static __always_inline int go(struct __sk_buff *skb, union ctx *c, __u32 prog)
 {
 	bpf_tail_call(skb, &progs, prog);
 	return drop(c, DROP_INTERNAL);
+}
+
+/* The packet is untracked. */
+static __always_inline void ct_clear(union ctx *c)
+{
+#pragma unroll
+	for (int i = KW_CT_STATE; i < KW_MPLS_LSE0; i++)
+		if (i != KW_CT_MARK)
+			c->w[i] = 0;
+	c->key.ct_mark = 0;
+	c->s.meta &= ~META_CT;
 }

@@ -5,6 +5,9 @@
  * and those that they continue in. All return a verdict of tc. */
 
 #include "actions.h"
+#include "ct_error.h"
+#include "ct_frag.h"
+#include "ct_new.h"
 #include "hash.h"
 #include "meter.h"
 #include "mpls.h"
@@ -36,8 +39,10 @@ static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_
 	store(&c->w[KW_IN_PORT], bpf_htonl(in_port) | (__u64)bpf_htonl(recirc_id) << 32);
 	parse_metadata(skb, c);
 	if (c->s.meta | dp_hash) {
+		if (c->s.meta & META_CT)
+			ct_clear(c);
 		c->key.dp_hash = bpf_htonl(dp_hash);
-		c->s.meta = dp_hash != 0;
+		c->s.meta = dp_hash ? META_HASH : 0;
 	}
 	pair(recircs, sent, 0, 0);
 	pair(injected, trunc, 0, 0);
@@ -117,6 +122,13 @@ int inject(struct __sk_buff *skb)
 	skb->priority = in->priority;
 	pair(in_port, sender, in->in_port, 1);
 	start(skb, c, in->in_port, in->recirc_id, in->dp_hash);
+	if (in->tracked) {
+		for (int i = 0; i < CT_WORDS; i++)
+			if (i != KW_CT_MARK - KW_CT_STATE)
+				c->w[KW_CT_STATE + i] = in->ct[i];
+		c->key.ct_mark = in->ct[KW_CT_MARK - KW_CT_STATE];
+		c->s.meta |= META_CT;
+	}
 	c->s.injected = 1;
 	c->s.block = in->block;
 	c->s.pc = 0;
@@ -193,7 +205,7 @@ int hash(struct __sk_buff *skb)
 	if (refresh(skb, c) == PARSE_PULL)
 		return drop(c, DROP_PULL);
 	c->key.dp_hash = bpf_htonl(l4_hash(&c->key, c->s.kind, c->s.cookie));
-	c->s.meta = 1;
+	c->s.meta |= META_HASH;
 	return go(skb, c, PROG_ACTIONS);
 }
 
@@ -285,6 +297,92 @@ int nd(struct __sk_buff *skb)
 		return drop(c, DROP_PULL);
 	verdict = run_nd(skb, c);
 	return verdict ? verdict : go(skb, c, PROG_ACTIONS);
+}
+
+/* Looks up what recirculates unchanged. */
+SEC("tc")
+int lookup(struct __sk_buff *skb)
+{
+	struct cpu *cpu = cpu_get();
+	union ctx *c = ctx_of(cpu);
+
+	return c ? classify(skb, c, cpu, frame_len(skb)) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct(skb, c) : TC_ACT_SHOT;
+}
+
+/* Makes the key right before the packet is tracked. */
+SEC("tc")
+int ct_prepare(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	__u32 len = skb->len;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	if (len > PULL_MAX)
+		len = PULL_MAX;
+	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+		return drop(c, DROP_PULL);
+	if (refresh(skb, c) == PARSE_PULL)
+		return drop(c, DROP_PULL);
+	return go(skb, c, PROG_CT);
+}
+
+/* Tracks a packet whose connection another CPU has made meanwhile. */
+SEC("tc")
+int ct_again(struct __sk_buff *skb)
+{
+	struct ct_scratch *s = ct_scratch_get();
+	union ctx *c = ctx_get();
+
+	return c && s ? ct_track(skb, c, s) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_new(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_new(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_nat(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_nat(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_fragment(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_fragment(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_error(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_error(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_rewrite(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_rewrite(skb, c) : TC_ACT_SHOT;
 }
 
 /* Not attached: run by the agent to relate jiffies to the monotonic clock. */

@@ -59,7 +59,9 @@ const (
 	DatapathActOpACT_SET_SCTP      DatapathActOp = 27
 	DatapathActOpACT_SET_ND_TARGET DatapathActOp = 28
 	DatapathActOpACT_SET_ND        DatapathActOp = 29
-	DatapathActOpACT_MAX           DatapathActOp = 30
+	DatapathActOpACT_CT            DatapathActOp = 30
+	DatapathActOpACT_CT_CLEAR      DatapathActOp = 31
+	DatapathActOpACT_MAX           DatapathActOp = 32
 )
 
 type DatapathBucket struct {
@@ -78,6 +80,154 @@ type DatapathCpu struct {
 	SubHits  [256]uint64
 	Cache    [32768]uint8
 	Port     [0]DatapathPortCounts
+}
+
+type DatapathCtConn struct {
+	_       structs.HostLayout
+	Lock    uint32
+	Gen     uint32
+	Expires uint64
+	Mark    uint32
+	Used    uint8
+	Replied uint8
+	Timer   uint8
+	Nat     uint8
+	Policy  uint32
+	Pad     uint32
+	Label   [2]uint64
+	Tcp     [2]struct {
+		_      structs.HostLayout
+		End    uint32
+		Limit  uint32
+		Window uint32
+		Scale  uint8
+		State  uint8
+		Pad    uint16
+	}
+	Orig  DatapathCtTuple
+	Reply DatapathCtTuple
+}
+
+type DatapathCtCounts struct {
+	_          structs.HostLayout
+	Full       uint64
+	ZoneFull   uint64
+	Displaced  uint64
+	Clash      uint64
+	Invalid    uint64
+	Flags      uint64
+	Sequence   uint64
+	Bypass     uint64
+	NattedMiss uint64
+}
+
+type DatapathCtFrag struct {
+	_       structs.HostLayout
+	Expires uint64
+	Sport   uint16
+	Dport   uint16
+	Pad     uint32
+}
+
+type DatapathCtFragKey struct {
+	_      structs.HostLayout
+	Src    [2]uint64
+	Dst    [2]uint64
+	Id     uint32
+	Zone   uint16
+	Proto  uint8
+	Family uint8
+}
+
+type DatapathCtJob struct {
+	_       structs.HostLayout
+	N       uint32
+	Removed uint32
+	At      [1024]struct {
+		_    structs.HostLayout
+		Slot uint32
+		Gen  uint32
+	}
+}
+
+type DatapathCtPolicy struct {
+	_     structs.HostLayout
+	Timer [16]uint64
+	Name  [64]int8
+}
+
+type DatapathCtScratch struct {
+	_     structs.HostLayout
+	Tuple DatapathCtTuple
+	Out   DatapathCtTuple
+	Seg   struct {
+		_      structs.HostLayout
+		Seq    uint32
+		Ack    uint32
+		Window uint32
+		Length uint32
+		Flags  uint8
+		Scale  uint8
+		Pad    uint16
+	}
+	Flags      uint32
+	Zone       uint32
+	Policy     uint32
+	LabelBlock uint32
+	NatBlock   uint32
+	Mark       uint64
+	State      uint32
+	Was        uint32
+	Done       uint32
+	End        uint32
+	Retries    uint32
+	Frag       uint32
+	Later      uint32
+	FragId     uint32
+	InnerLen   uint32
+	Inner4     uint32
+	InnerProto uint32
+	Slot       uint32
+	Gen        uint32
+	Hash       uint32
+	Probe      uint32
+	Start      uint32
+	Stride     uint32
+	Size       uint32
+	Low        uint16
+	ToDst      uint16
+	_          [4]byte
+	Set        DatapathActBlock
+	Packet     [576]uint8
+}
+
+type DatapathCtTable struct {
+	_         structs.HostLayout
+	Max       uint32
+	NoCheck   uint32
+	Limit     uint32
+	Pad       uint32
+	Reserved  [6]uint64
+	Count     uint32
+	Pad2      uint32
+	Reserved2 [7]uint64
+}
+
+type DatapathCtTuple struct {
+	_      structs.HostLayout
+	Src    [2]uint64
+	Dst    [2]uint64
+	Sport  uint16
+	Dport  uint16
+	Zone   uint16
+	Proto  uint8
+	Family uint8
+}
+
+type DatapathCtZone struct {
+	_     structs.HostLayout
+	Limit uint32
+	Count uint32
 }
 
 type DatapathCtx struct {
@@ -233,7 +383,8 @@ const (
 	DatapathDropReasonDROP_NESTING      DatapathDropReason = 41
 	DatapathDropReasonDROP_INTERNAL     DatapathDropReason = 42
 	DatapathDropReasonDROP_METER        DatapathDropReason = 43
-	DatapathDropReasonDROP_MAX          DatapathDropReason = 44
+	DatapathDropReasonDROP_CONNTRACK    DatapathDropReason = 44
+	DatapathDropReasonDROP_MAX          DatapathDropReason = 45
 )
 
 type DatapathFlowSlot struct {
@@ -267,7 +418,8 @@ type DatapathInjectRec struct {
 	Priority uint32
 	RecircId uint32
 	DpHash   uint32
-	Reserved uint32
+	Tracked  uint32
+	Ct       [10]uint64
 }
 
 type DatapathKeyTail struct {
@@ -311,7 +463,7 @@ type DatapathPortCounts struct {
 
 type DatapathPortDrops struct {
 	_     structs.HostLayout
-	Drops [44]uint64
+	Drops [45]uint64
 }
 
 type DatapathPortIndex struct {
@@ -331,17 +483,26 @@ const (
 type DatapathProgIndex uint32
 
 const (
-	DatapathProgIndexPROG_ACTIONS DatapathProgIndex = 0
-	DatapathProgIndexPROG_AGAIN   DatapathProgIndex = 1
-	DatapathProgIndexPROG_UPCALL  DatapathProgIndex = 2
-	DatapathProgIndexPROG_MORE    DatapathProgIndex = 3
-	DatapathProgIndexPROG_HASH    DatapathProgIndex = 4
-	DatapathProgIndexPROG_COPY    DatapathProgIndex = 5
-	DatapathProgIndexPROG_METER   DatapathProgIndex = 6
-	DatapathProgIndexPROG_MPLS    DatapathProgIndex = 7
-	DatapathProgIndexPROG_SCTP    DatapathProgIndex = 8
-	DatapathProgIndexPROG_ND      DatapathProgIndex = 9
-	DatapathProgIndexPROG_MAX     DatapathProgIndex = 10
+	DatapathProgIndexPROG_ACTIONS     DatapathProgIndex = 0
+	DatapathProgIndexPROG_AGAIN       DatapathProgIndex = 1
+	DatapathProgIndexPROG_UPCALL      DatapathProgIndex = 2
+	DatapathProgIndexPROG_MORE        DatapathProgIndex = 3
+	DatapathProgIndexPROG_HASH        DatapathProgIndex = 4
+	DatapathProgIndexPROG_COPY        DatapathProgIndex = 5
+	DatapathProgIndexPROG_METER       DatapathProgIndex = 6
+	DatapathProgIndexPROG_MPLS        DatapathProgIndex = 7
+	DatapathProgIndexPROG_SCTP        DatapathProgIndex = 8
+	DatapathProgIndexPROG_ND          DatapathProgIndex = 9
+	DatapathProgIndexPROG_LOOKUP      DatapathProgIndex = 10
+	DatapathProgIndexPROG_CT          DatapathProgIndex = 11
+	DatapathProgIndexPROG_CT_PREPARE  DatapathProgIndex = 12
+	DatapathProgIndexPROG_CT_AGAIN    DatapathProgIndex = 13
+	DatapathProgIndexPROG_CT_NEW      DatapathProgIndex = 14
+	DatapathProgIndexPROG_CT_NAT      DatapathProgIndex = 15
+	DatapathProgIndexPROG_CT_FRAGMENT DatapathProgIndex = 16
+	DatapathProgIndexPROG_CT_ERROR    DatapathProgIndex = 17
+	DatapathProgIndexPROG_CT_REWRITE  DatapathProgIndex = 18
+	DatapathProgIndexPROG_MAX         DatapathProgIndex = 19
 )
 
 type DatapathSubtable struct {
@@ -457,6 +618,16 @@ type DatapathUpcallRec struct {
 const (
 	DatapathMapActs          = "acts"
 	DatapathMapConfig        = "config"
+	DatapathMapCtConns       = "ct_conns"
+	DatapathMapCtCount       = "ct_count"
+	DatapathMapCtFrags       = "ct_frags"
+	DatapathMapCtIndex       = "ct_index"
+	DatapathMapCtJobs        = "ct_jobs"
+	DatapathMapCtPolicies    = "ct_policies"
+	DatapathMapCtScratches   = "ct_scratches"
+	DatapathMapCtTables      = "ct_tables"
+	DatapathMapCtUsed        = "ct_used"
+	DatapathMapCtZones       = "ct_zones"
 	DatapathMapInjects       = "injects"
 	DatapathMapMeters        = "meters"
 	DatapathMapPortDrop      = "port_drop"
@@ -466,10 +637,20 @@ const (
 	DatapathProgAgain        = "again"
 	DatapathProgClock        = "clock"
 	DatapathProgCopy         = "copy"
+	DatapathProgCt           = "ct"
+	DatapathProgCtAgain      = "ct_again"
+	DatapathProgCtError      = "ct_error"
+	DatapathProgCtFragment   = "ct_fragment"
+	DatapathProgCtNat        = "ct_nat"
+	DatapathProgCtNew        = "ct_new"
+	DatapathProgCtPrepare    = "ct_prepare"
+	DatapathProgCtRemover    = "ct_remover"
+	DatapathProgCtRewrite    = "ct_rewrite"
 	DatapathProgEgress       = "egress"
 	DatapathProgHash         = "hash"
 	DatapathProgIngress      = "ingress"
 	DatapathProgInject       = "inject"
+	DatapathProgLookup       = "lookup"
 	DatapathProgMeter        = "meter"
 	DatapathProgMore         = "more"
 	DatapathProgMpls         = "mpls"
@@ -481,6 +662,7 @@ const (
 	DatapathVarCpuMask       = "cpu_mask"
 	DatapathVarCpuSize       = "cpu_size"
 	DatapathVarCrc32cShift   = "crc32c_shift"
+	DatapathVarCtWords       = "ct_words"
 	DatapathVarHashMul       = "hash_mul"
 	DatapathVarMaxPorts      = "max_ports"
 	DatapathVarN_rings       = "n_rings"
@@ -536,33 +718,53 @@ type DatapathSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathProgramSpecs struct {
-	Actions *ebpf.ProgramSpec `ebpf:"actions"`
-	Again   *ebpf.ProgramSpec `ebpf:"again"`
-	Clock   *ebpf.ProgramSpec `ebpf:"clock"`
-	Copy    *ebpf.ProgramSpec `ebpf:"copy"`
-	Egress  *ebpf.ProgramSpec `ebpf:"egress"`
-	Hash    *ebpf.ProgramSpec `ebpf:"hash"`
-	Ingress *ebpf.ProgramSpec `ebpf:"ingress"`
-	Inject  *ebpf.ProgramSpec `ebpf:"inject"`
-	Meter   *ebpf.ProgramSpec `ebpf:"meter"`
-	More    *ebpf.ProgramSpec `ebpf:"more"`
-	Mpls    *ebpf.ProgramSpec `ebpf:"mpls"`
-	Nd      *ebpf.ProgramSpec `ebpf:"nd"`
-	Sctp    *ebpf.ProgramSpec `ebpf:"sctp"`
-	Upcall  *ebpf.ProgramSpec `ebpf:"upcall"`
+	Actions    *ebpf.ProgramSpec `ebpf:"actions"`
+	Again      *ebpf.ProgramSpec `ebpf:"again"`
+	Clock      *ebpf.ProgramSpec `ebpf:"clock"`
+	Copy       *ebpf.ProgramSpec `ebpf:"copy"`
+	Ct         *ebpf.ProgramSpec `ebpf:"ct"`
+	CtAgain    *ebpf.ProgramSpec `ebpf:"ct_again"`
+	CtError    *ebpf.ProgramSpec `ebpf:"ct_error"`
+	CtFragment *ebpf.ProgramSpec `ebpf:"ct_fragment"`
+	CtNat      *ebpf.ProgramSpec `ebpf:"ct_nat"`
+	CtNew      *ebpf.ProgramSpec `ebpf:"ct_new"`
+	CtPrepare  *ebpf.ProgramSpec `ebpf:"ct_prepare"`
+	CtRemover  *ebpf.ProgramSpec `ebpf:"ct_remover"`
+	CtRewrite  *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
+	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
+	Hash       *ebpf.ProgramSpec `ebpf:"hash"`
+	Ingress    *ebpf.ProgramSpec `ebpf:"ingress"`
+	Inject     *ebpf.ProgramSpec `ebpf:"inject"`
+	Lookup     *ebpf.ProgramSpec `ebpf:"lookup"`
+	Meter      *ebpf.ProgramSpec `ebpf:"meter"`
+	More       *ebpf.ProgramSpec `ebpf:"more"`
+	Mpls       *ebpf.ProgramSpec `ebpf:"mpls"`
+	Nd         *ebpf.ProgramSpec `ebpf:"nd"`
+	Sctp       *ebpf.ProgramSpec `ebpf:"sctp"`
+	Upcall     *ebpf.ProgramSpec `ebpf:"upcall"`
 }
 
 // DatapathMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathMapSpecs struct {
-	Acts     *ebpf.MapSpec `ebpf:"acts"`
-	Config   *ebpf.MapSpec `ebpf:"config"`
-	Injects  *ebpf.MapSpec `ebpf:"injects"`
-	Meters   *ebpf.MapSpec `ebpf:"meters"`
-	PortDrop *ebpf.MapSpec `ebpf:"port_drop"`
-	Progs    *ebpf.MapSpec `ebpf:"progs"`
-	Rings    *ebpf.MapSpec `ebpf:"rings"`
+	Acts        *ebpf.MapSpec `ebpf:"acts"`
+	Config      *ebpf.MapSpec `ebpf:"config"`
+	CtConns     *ebpf.MapSpec `ebpf:"ct_conns"`
+	CtCount     *ebpf.MapSpec `ebpf:"ct_count"`
+	CtFrags     *ebpf.MapSpec `ebpf:"ct_frags"`
+	CtIndex     *ebpf.MapSpec `ebpf:"ct_index"`
+	CtJobs      *ebpf.MapSpec `ebpf:"ct_jobs"`
+	CtPolicies  *ebpf.MapSpec `ebpf:"ct_policies"`
+	CtScratches *ebpf.MapSpec `ebpf:"ct_scratches"`
+	CtTables    *ebpf.MapSpec `ebpf:"ct_tables"`
+	CtUsed      *ebpf.MapSpec `ebpf:"ct_used"`
+	CtZones     *ebpf.MapSpec `ebpf:"ct_zones"`
+	Injects     *ebpf.MapSpec `ebpf:"injects"`
+	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	PortDrop    *ebpf.MapSpec `ebpf:"port_drop"`
+	Progs       *ebpf.MapSpec `ebpf:"progs"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
 }
 
 // DatapathVariableSpecs contains global variables before they are loaded into the kernel.
@@ -574,6 +776,7 @@ type DatapathVariableSpecs struct {
 	CpuMask       *ebpf.VariableSpec `ebpf:"cpu_mask"`
 	CpuSize       *ebpf.VariableSpec `ebpf:"cpu_size"`
 	Crc32cShift   *ebpf.VariableSpec `ebpf:"crc32c_shift"`
+	CtWords       *ebpf.VariableSpec `ebpf:"ct_words"`
 	HashMul       *ebpf.VariableSpec `ebpf:"hash_mul"`
 	MaxPorts      *ebpf.VariableSpec `ebpf:"max_ports"`
 	N_rings       *ebpf.VariableSpec `ebpf:"n_rings"`
@@ -607,19 +810,39 @@ func (o *DatapathObjects) Close() error {
 //
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathMaps struct {
-	Acts     *ebpf.Map `ebpf:"acts"`
-	Config   *ebpf.Map `ebpf:"config"`
-	Injects  *ebpf.Map `ebpf:"injects"`
-	Meters   *ebpf.Map `ebpf:"meters"`
-	PortDrop *ebpf.Map `ebpf:"port_drop"`
-	Progs    *ebpf.Map `ebpf:"progs"`
-	Rings    *ebpf.Map `ebpf:"rings"`
+	Acts        *ebpf.Map `ebpf:"acts"`
+	Config      *ebpf.Map `ebpf:"config"`
+	CtConns     *ebpf.Map `ebpf:"ct_conns"`
+	CtCount     *ebpf.Map `ebpf:"ct_count"`
+	CtFrags     *ebpf.Map `ebpf:"ct_frags"`
+	CtIndex     *ebpf.Map `ebpf:"ct_index"`
+	CtJobs      *ebpf.Map `ebpf:"ct_jobs"`
+	CtPolicies  *ebpf.Map `ebpf:"ct_policies"`
+	CtScratches *ebpf.Map `ebpf:"ct_scratches"`
+	CtTables    *ebpf.Map `ebpf:"ct_tables"`
+	CtUsed      *ebpf.Map `ebpf:"ct_used"`
+	CtZones     *ebpf.Map `ebpf:"ct_zones"`
+	Injects     *ebpf.Map `ebpf:"injects"`
+	Meters      *ebpf.Map `ebpf:"meters"`
+	PortDrop    *ebpf.Map `ebpf:"port_drop"`
+	Progs       *ebpf.Map `ebpf:"progs"`
+	Rings       *ebpf.Map `ebpf:"rings"`
 }
 
 func (m *DatapathMaps) Close() error {
 	return _DatapathClose(
 		m.Acts,
 		m.Config,
+		m.CtConns,
+		m.CtCount,
+		m.CtFrags,
+		m.CtIndex,
+		m.CtJobs,
+		m.CtPolicies,
+		m.CtScratches,
+		m.CtTables,
+		m.CtUsed,
+		m.CtZones,
 		m.Injects,
 		m.Meters,
 		m.PortDrop,
@@ -637,6 +860,7 @@ type DatapathVariables struct {
 	CpuMask       *ebpf.Variable `ebpf:"cpu_mask"`
 	CpuSize       *ebpf.Variable `ebpf:"cpu_size"`
 	Crc32cShift   *ebpf.Variable `ebpf:"crc32c_shift"`
+	CtWords       *ebpf.Variable `ebpf:"ct_words"`
 	HashMul       *ebpf.Variable `ebpf:"hash_mul"`
 	MaxPorts      *ebpf.Variable `ebpf:"max_ports"`
 	N_rings       *ebpf.Variable `ebpf:"n_rings"`
@@ -654,20 +878,30 @@ type DatapathVariables struct {
 //
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathPrograms struct {
-	Actions *ebpf.Program `ebpf:"actions"`
-	Again   *ebpf.Program `ebpf:"again"`
-	Clock   *ebpf.Program `ebpf:"clock"`
-	Copy    *ebpf.Program `ebpf:"copy"`
-	Egress  *ebpf.Program `ebpf:"egress"`
-	Hash    *ebpf.Program `ebpf:"hash"`
-	Ingress *ebpf.Program `ebpf:"ingress"`
-	Inject  *ebpf.Program `ebpf:"inject"`
-	Meter   *ebpf.Program `ebpf:"meter"`
-	More    *ebpf.Program `ebpf:"more"`
-	Mpls    *ebpf.Program `ebpf:"mpls"`
-	Nd      *ebpf.Program `ebpf:"nd"`
-	Sctp    *ebpf.Program `ebpf:"sctp"`
-	Upcall  *ebpf.Program `ebpf:"upcall"`
+	Actions    *ebpf.Program `ebpf:"actions"`
+	Again      *ebpf.Program `ebpf:"again"`
+	Clock      *ebpf.Program `ebpf:"clock"`
+	Copy       *ebpf.Program `ebpf:"copy"`
+	Ct         *ebpf.Program `ebpf:"ct"`
+	CtAgain    *ebpf.Program `ebpf:"ct_again"`
+	CtError    *ebpf.Program `ebpf:"ct_error"`
+	CtFragment *ebpf.Program `ebpf:"ct_fragment"`
+	CtNat      *ebpf.Program `ebpf:"ct_nat"`
+	CtNew      *ebpf.Program `ebpf:"ct_new"`
+	CtPrepare  *ebpf.Program `ebpf:"ct_prepare"`
+	CtRemover  *ebpf.Program `ebpf:"ct_remover"`
+	CtRewrite  *ebpf.Program `ebpf:"ct_rewrite"`
+	Egress     *ebpf.Program `ebpf:"egress"`
+	Hash       *ebpf.Program `ebpf:"hash"`
+	Ingress    *ebpf.Program `ebpf:"ingress"`
+	Inject     *ebpf.Program `ebpf:"inject"`
+	Lookup     *ebpf.Program `ebpf:"lookup"`
+	Meter      *ebpf.Program `ebpf:"meter"`
+	More       *ebpf.Program `ebpf:"more"`
+	Mpls       *ebpf.Program `ebpf:"mpls"`
+	Nd         *ebpf.Program `ebpf:"nd"`
+	Sctp       *ebpf.Program `ebpf:"sctp"`
+	Upcall     *ebpf.Program `ebpf:"upcall"`
 }
 
 func (p *DatapathPrograms) Close() error {
@@ -676,10 +910,20 @@ func (p *DatapathPrograms) Close() error {
 		p.Again,
 		p.Clock,
 		p.Copy,
+		p.Ct,
+		p.CtAgain,
+		p.CtError,
+		p.CtFragment,
+		p.CtNat,
+		p.CtNew,
+		p.CtPrepare,
+		p.CtRemover,
+		p.CtRewrite,
 		p.Egress,
 		p.Hash,
 		p.Ingress,
 		p.Inject,
+		p.Lookup,
 		p.Meter,
 		p.More,
 		p.Mpls,

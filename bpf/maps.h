@@ -29,7 +29,8 @@ const volatile __u32 crc32c_shift[16][32] = {}; /* what 2^i zero bytes do to eac
 /* Rare work is in programs of its own, entered at constant indices. */
 enum prog_index {
 	PROG_ACTIONS, PROG_AGAIN, PROG_UPCALL, PROG_MORE, PROG_HASH, PROG_COPY, PROG_METER, PROG_MPLS,
-	PROG_SCTP, PROG_ND, PROG_MAX
+	PROG_SCTP, PROG_ND, PROG_LOOKUP, PROG_CT, PROG_CT_PREPARE, PROG_CT_AGAIN, PROG_CT_NEW, PROG_CT_NAT, PROG_CT_FRAGMENT, PROG_CT_ERROR, PROG_CT_REWRITE,
+	PROG_MAX
 };
 
 /* Keeps types in the BTF that no map has, for the agent's generated view. */

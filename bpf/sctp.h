@@ -40,15 +40,11 @@ static __always_inline __u32 l4_len(struct __sk_buff *skb, const union ctx *c)
 	return end - c->s.l4;
 }
 
-static __always_inline int run_sctp(struct __sk_buff *skb, union ctx *c)
+static __always_inline int set_sctp(struct __sk_buff *skb, const union ctx *c, const struct act_block *b, __u32 pc)
 {
-	__u32 pc, l4 = c->s.l4 & L4_MAX, old, new, len;
-	struct act_block *b = act_here(c, &pc);
+	__u32 l4 = c->s.l4 & L4_MAX, old, new, len;
 	__u32 *h;
 
-	if (!b)
-		return drop(c, DROP_INTERNAL);
-	c->s.pc = pc + 2;
 	if (!l4 || c->s.nw_proto != IPPROTO_SCTP)
 		return 0;
 	len = l4_len(skb, c);
@@ -59,7 +55,6 @@ static __always_inline int run_sctp(struct __sk_buff *skb, union ctx *c)
 	new = masked32(old, DATA(b, pc, 1));
 	if (old == new)
 		return 0;
-	c->s.changed = 1;
 	h[0] = new;
 	if (!csum_partial(skb)) {
 		__u32 diff = crc32c_zeros(old ^ new, len);
@@ -69,4 +64,16 @@ static __always_inline int run_sctp(struct __sk_buff *skb, union ctx *c)
 			h[2] ^= diff;
 	}
 	return 0;
+}
+
+static __always_inline int run_sctp(struct __sk_buff *skb, union ctx *c)
+{
+	__u32 pc;
+	struct act_block *b = act_here(c, &pc);
+
+	if (!b)
+		return drop(c, DROP_INTERNAL);
+	c->s.pc = pc + 2;
+	c->s.changed = 1;
+	return set_sctp(skb, c, b, pc);
 }

@@ -64,7 +64,7 @@ type TCPEnd struct {
 func (c *conn) entry(now int64) Entry {
 	e := Entry{Orig: c.orig, Reply: c.reply, Mark: c.mark, Label: c.label, NAT: c.nat, Timeout: uint32((c.expires - now) / 1e9)}
 	for i, p := range c.tcp {
-		e.TCP[i] = TCPEnd{State: p.state, Scaled: p.scale&scaleOffered != 0, Found: p.scale&scaleUnknown != 0, Scale: p.scale & scaleMask}
+		e.TCP[i] = NewTCPEnd(p.state, p.scale)
 	}
 	return e
 }
@@ -165,4 +165,9 @@ func (t *Table) Flush(f *Filter) (int, error) {
 		}
 	}
 	return gone, nil
+}
+
+// NewTCPEnd is an end by its state and what is known of its window scale, as a conn has it.
+func NewTCPEnd(s TCPState, scale uint8) TCPEnd {
+	return TCPEnd{State: s, Scaled: scale&scaleOffered != 0, Found: scale&scaleUnknown != 0, Scale: scale & scaleMask}
 }

@@ -131,6 +131,9 @@ func (t *Table) remove(c *conn) {
 
 // sweep removes the expired among the next n connections.
 func (t *Table) sweep(n int, now int64) {
+	if n >= len(t.all) {
+		t.cursor = 0 // else one that has been looked at may come into the place of one that has not
+	}
 	for range min(n, len(t.all)) {
 		if t.cursor >= len(t.all) {
 			t.cursor = 0

@@ -52,8 +52,12 @@ func (h *header) address(p *packet.Packet, source bool) *[16]byte {
 	return &own.tuple.Dst
 }
 
-// put writes into b at offset at, and updates the checksum at sum.
+// put writes into b at offset at, and updates the checksum at sum. Without a change it stays as it is: its two zeros
+// are not the same for all packets.
 func put(b []byte, sum, at int, v []byte) {
+	if bytes.Equal(b[at:at+len(v)], v) {
+		return
+	}
 	be.PutUint16(b[sum:], packet.UpdateChecksum(be.Uint16(b[sum:]), b[at:at+len(v)], v))
 	copy(b[at:], v)
 }
@@ -76,6 +80,9 @@ func (h *header) rewriteInner(data []byte, t *Tuple) {
 	// write changes covered bytes of the inner packet; sums are the offsets of checksums that cover them.
 	write := func(at int, v []byte, sums ...int) {
 		old := bytes.Clone(icmp[at : at+len(v)])
+		if bytes.Equal(old, v) {
+			return
+		}
 		for _, s := range sums {
 			if s < 0 {
 				continue

@@ -97,7 +97,8 @@ func actWord(op, a uint8, b uint16, c uint32) uint64 {
 type assembler struct {
 	out words
 	list
-	copies int // how deep in copies of copies the list is
+	copies   int // how deep in copies of copies the list is
+	policies policyNames
 }
 
 // list is where the assembler is in one list, which has blocks of its own.
@@ -115,7 +116,12 @@ type list struct {
 // compile turns actions into words. The packets' Ethertype tells the headers of IPv4 from those of
 // IPv6. What the programs cannot do is refused with ErrUnsupported or ErrTooLong.
 func compile(actions []odp.Action, ethType uint16) (words, error) {
-	a := &assembler{out: make(words, 1), list: list{ethType: ethType}}
+	return compileWith(actions, ethType, noPolicies{})
+}
+
+// compileWith is compile with the names of timeout policies.
+func compileWith(actions []odp.Action, ethType uint16, policies policyNames) (words, error) {
+	a := &assembler{out: make(words, 1), list: list{ethType: ethType}, policies: policies}
 	if err := a.actions(actions, len(actions) == 0); err != nil {
 		return nil, err
 	}
@@ -225,7 +231,7 @@ func pure(actions []odp.Action) bool {
 // changes reports whether all that an action does is to change the packet, its key or how the next action sends it.
 func changes(act odp.Action) bool {
 	switch act.(type) {
-	case odp.Set, odp.PushVLAN, odp.PopVLAN, odp.Hash, odp.PushMPLS, odp.PopMPLS, odp.PushEth, odp.PopEth, odp.Trunc:
+	case odp.Set, odp.PushVLAN, odp.PopVLAN, odp.Hash, odp.PushMPLS, odp.PopMPLS, odp.PushEth, odp.PopEth, odp.Trunc, odp.CTClear:
 		return true
 	}
 	return false
@@ -301,6 +307,10 @@ func (a *assembler) action(act odp.Action, last bool) error {
 		a.emit(true, actWord(op(opDrop), uint8(act.Reason), 0, 0))
 	case odp.Meter:
 		a.emit(false, actWord(opMeter, 0, 0, act.ID))
+	case odp.CT:
+		return a.ct(act)
+	case odp.CTClear:
+		a.emit(false, actWord(opCTClear, 0, 0, 0))
 	case odp.Clone:
 		return a.copy(act.Actions)
 	case odp.Sample:
@@ -394,6 +404,8 @@ func (w words) link(ids []uint32) {
 			switch op {
 			case opJump, opClone, opSample:
 				b[pos] = b[pos]&0xffffffff | uint64(id(uint32(b[pos]>>32)))<<32
+			case opCT:
+				b[pos+2] = uint64(id(uint32(b[pos+2]))) | uint64(id(uint32(b[pos+2]>>32)))<<32
 			case opCheckLen:
 				b[pos+1] = uint64(id(uint32(b[pos+1]))) | uint64(id(uint32(b[pos+1]>>32)))<<32
 			}
@@ -414,7 +426,7 @@ func actLen(op uint8) int {
 		return 5
 	case opSetIPv4, opSetARP:
 		return 4
-	case opSetIPv6, opSetARPHW:
+	case opSetIPv6, opSetARPHW, opCT:
 		return 3
 	case opSetPorts, opSetICMP, opSetMark, opSetPriority, opSetMPLS, opSetSCTP, opSample, opCheckLen:
 		return 2

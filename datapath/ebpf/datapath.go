@@ -25,6 +25,7 @@ const (
 	DefaultMaxFlows    = 200000
 	DefaultMaxMasks    = 256
 	DefaultMaxPorts    = 4096
+	DefaultMaxConns    = 1 << 18
 	DefaultRingBytes   = 8 << 20
 	DefaultUpcallRate  = 200000
 	DefaultUpcallBurst = 16384
@@ -46,6 +47,7 @@ type Options struct {
 	MaxMasks    int // different masks of them, at most 256
 	PortMasks   int // of them, that the flows of one port may bring; 0: a quarter
 	MaxPorts    int // rounded up to a power of two
+	MaxConns    int // connections that are tracked, at most
 	RingBytes   int // of each ring of upcalls, a power of two
 	Handlers    int // rings and the goroutines that read them; 0: one per CPU, at most 4
 	UpcallRate  int // packets per second that one port may send up per CPU; <0: no limit
@@ -67,6 +69,7 @@ func (o *Options) defaults() error {
 	set(&o.MaxFlows, DefaultMaxFlows)
 	set(&o.MaxMasks, DefaultMaxMasks)
 	set(&o.MaxPorts, DefaultMaxPorts)
+	set(&o.MaxConns, DefaultMaxConns)
 	set(&o.RingBytes, DefaultRingBytes)
 	set(&o.Handlers, min(runtime.NumCPU(), 4))
 	set(&o.UpcallRate, DefaultUpcallRate)
@@ -86,6 +89,8 @@ func (o *Options) defaults() error {
 		return fmt.Errorf("%d flows: out of range", o.MaxFlows)
 	case o.MaxPorts < 1 || o.MaxPorts > 65535:
 		return fmt.Errorf("%d ports: out of range", o.MaxPorts)
+	case o.MaxConns < 1 || o.MaxConns > 1<<22:
+		return fmt.Errorf("%d connections: out of range", o.MaxConns)
 	case o.Handlers < 1 || o.Handlers > maxRings:
 		return fmt.Errorf("%d handlers: at most %d", o.Handlers, maxRings)
 	case o.RingBytes < 1<<18 || o.RingBytes&(o.RingBytes-1) != 0:
@@ -110,6 +115,7 @@ type Datapath struct {
 	portIndex mapping[bpf.DatapathPortIndex]
 	cpuMem    cpuRecords
 	meters    mapping[bpf.DatapathDpMeter]
+	conns     conns
 	ports     map[odp.Port]*port
 	closed    bool
 
@@ -191,6 +197,7 @@ func (d *Datapath) Features() datapath.Features {
 		MaxVLANHeaders: 2, MaxMPLSDepth: 3, Recirc: true, MaskedSet: true, UFID: true,
 		MaxHashAlg: 1, ExplicitDrop: true, Trunc: true, Clone: true, SampleNesting: true, CheckPktLen: true,
 		Meter: true, NDExt: true,
+		CTClear: true, CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true,
 	}
 }
 
@@ -208,6 +215,8 @@ func (d *Datapath) maintain(ctx context.Context) {
 		case <-d.reap:
 		case <-d.opts.Clock.After(time.Second):
 			order = true
+			// What is not swept now is when it is looked up.
+			_ = d.conns.sweep(sweepSlots)
 		}
 		// A failed grace period leaves everything as it is; the next one may work.
 		_ = d.collect(order)
@@ -338,6 +347,7 @@ func (d *Datapath) release() {
 	d.portIndex.close()
 	d.cpuMem.close()
 	d.meters.close()
+	d.conns.close()
 	if d.coll != nil {
 		d.coll.Close()
 	}

@@ -14,7 +14,12 @@ import (
 // block of a number. Of a Userspace action only kind and cookie are in the datapath. The blocks besides the first
 // are returned too.
 func decode(first uint32, block func(uint32) *[blockWords]uint64, ethType uint16) ([]odp.Action, []uint32, error) {
-	d := &decoder{block: block}
+	return decodeWith(first, block, ethType, noPolicies{})
+}
+
+// decodeWith is decode with the names of timeout policies.
+func decodeWith(first uint32, block func(uint32) *[blockWords]uint64, ethType uint16, policies policyNames) ([]odp.Action, []uint32, error) {
+	d := &decoder{block: block, policies: policies}
 	out, err := d.list(first, ethType)
 	if err != nil {
 		return nil, nil, fmt.Errorf("actions of block %d: %w", first, err)
@@ -23,9 +28,10 @@ func decode(first uint32, block func(uint32) *[blockWords]uint64, ethType uint16
 }
 
 type decoder struct {
-	block func(uint32) *[blockWords]uint64
-	more  []uint32
-	n     int // words read
+	block    func(uint32) *[blockWords]uint64
+	more     []uint32
+	n        int // words read
+	policies policyNames
 }
 
 var errDamaged = errors.New("damaged list")
@@ -85,6 +91,14 @@ func (d *decoder) list(n uint32, ethType uint16) (out []odp.Action, err error) {
 			out = append(out, odp.Trunc{MaxLen: c})
 		case opMeter:
 			out = append(out, odp.Meter{ID: c})
+		case opCT:
+			act, err := d.ct(a, imm, c, data)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, act)
+		case opCTClear:
+			out = append(out, odp.CTClear{})
 		case opClone:
 			list, err := d.nested(c, ethType)
 			if err != nil {

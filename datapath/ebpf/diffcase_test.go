@@ -26,6 +26,7 @@ type diffPacket struct {
 	port           odp.Port
 	mark, priority uint32
 	wire           bool // comes in over the device, not by a test run
+	wait           int  // seconds that go by before, for connections
 	data           []byte
 }
 
@@ -56,6 +57,9 @@ func (c *diffCase) String() string {
 		how := "test run"
 		if p.wire {
 			how = "device"
+		}
+		if p.wait > 0 {
+			fmt.Fprintf(&b, "%d seconds\n", p.wait)
 		}
 		fmt.Fprintf(&b, "packet by %s: port %d mark %#x priority %#x %x\n", how, p.port, p.mark, p.priority, p.data)
 	}

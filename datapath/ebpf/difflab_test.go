@@ -13,10 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 	"github.com/ovs-bpf/ovs-bpf/datapath/soft"
+	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 )
 
 // differ runs cases through both datapaths. The ports of the one in eBPF are taps: what is sent there can be
@@ -28,7 +30,9 @@ type differ struct {
 	ups      chan datapath.Upcall
 	patience time.Duration // how long it waits for what should come
 	did      struct{ pairs, hit, missed, ups, out int }
-	limits   int // cases that were given up at a limit that only the programs have
+	counted  conntrack.Counters
+	aged     uint64 // jiffies of the last age
+	limits   int    // cases that were given up at a limit that only the programs have
 }
 
 func newDiffer(t *testing.T) *differ {
@@ -103,7 +107,8 @@ func (x *differ) flush() error {
 			err = e
 		}
 	}
-	return errors.Join(err, x.d.collect(true))
+	_, e := x.d.Conntrack().Flush(&conntrack.Filter{})
+	return errors.Join(err, e, x.forgetFragments(), x.d.collect(true))
 }
 
 // drain forgets what an unfinished case has left.
@@ -145,13 +150,15 @@ type seen struct {
 // oracle is the soft datapath with a case's flows.
 type oracle struct {
 	*soft.Datapath
-	refs []datapath.FlowRef
-	was  []uint64 // hits before the last packet
-	now  seen
+	clock *clock.Manual
+	refs  []datapath.FlowRef
+	was   []uint64 // hits before the last packet
+	now   seen
 }
 
 func (x *differ) oracle(c *diffCase) (*oracle, error) {
-	o := &oracle{Datapath: soft.New(soft.Options{})}
+	o := &oracle{clock: clock.NewManual(time.Unix(1000, 0))}
+	o.Datapath = soft.New(soft.Options{SkipChecksums: true, Clock: o.clock})
 	for _, p := range x.ports {
 		if _, err := o.PortAdd(datapath.PortSpec{Name: fmt.Sprint(p), Number: p}); err != nil {
 			return nil, err
@@ -202,6 +209,10 @@ func (x *differ) run(c *diffCase) (err error) {
 		}
 		refs = append(refs, ref)
 	}
+	if x.counted, err = x.d.Conntrack().Counters(); err != nil {
+		return err
+	}
+	x.aged = x.d.conns.now()
 	before, err := x.totals(x.d)
 	if err != nil {
 		return err
@@ -246,6 +257,9 @@ func (x *differ) run(c *diffCase) (err error) {
 	if d := cmp.Diff(want, after); d != "" {
 		return &mismatch{"a counter", -1, d}
 	}
+	if err := x.connections(o); err != nil {
+		return err
+	}
 	for i, r := range refs {
 		a, _ := o.FlowStats(o.refs[i])
 		b, _ := x.d.FlowStats(r)
@@ -265,7 +279,7 @@ func (x *differ) run(c *diffCase) (err error) {
 }
 
 // dropNames are the programs' names for what the soft datapath calls by OVS's.
-var softDrops = map[string]string{"datapath_drop_invalid_port": "no_output_port", "datapath_drop_recirc_error": "recirculation_limit"}
+var softDrops = map[string]string{"datapath_drop_invalid_port": "no_output_port", "datapath_drop_recirc_error": "recirculation_limit", "datapath_drop_conntrack": "conntrack"}
 
 // totals are the counters of a datapath that both must agree on, by name.
 func (x *differ) totals(d datapath.Datapath) (map[string]uint64, error) {
@@ -308,6 +322,10 @@ func (x *differ) packet(i int, p *diffPacket, o *oracle, refs []datapath.FlowRef
 	var k flow.Key
 	if at := packet.Parse(p.data, &k); isTag(&k) && len(p.data)-at.Net < 4 {
 		return nil // a tag that is cut off: the kernel drops it before any hook, or refuses to move it
+	}
+	o.clock.Advance(time.Duration(p.wait) * time.Second)
+	if err := x.age(p.wait); err != nil {
+		return err
 	}
 	// By a test run, where the kernel takes the packet; else over the device, where it takes the outermost tag out.
 	var res *TestResult

@@ -27,6 +27,8 @@ func (o *oracle) odd(p *diffPacket, c *diffCase) bool {
 			switch a.(type) {
 			case odp.Userspace, odp.Hash, odp.Meter:
 				programs += 2
+			case odp.CT:
+				programs += 4
 			case odp.Clone, odp.Sample, odp.CheckPktLen:
 				programs += 2
 				copies++

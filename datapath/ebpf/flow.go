@@ -14,7 +14,7 @@ const reapAt = 4096
 // FlowPut implements datapath.Datapath. It makes no system call, unless the table is full of
 // flows that were deleted a moment ago.
 func (d *Datapath) FlowPut(f *datapath.Flow) (datapath.FlowRef, error) {
-	w, err := compile(f.Actions, ethTypeOf(&f.Match.Key, &f.Match.Mask))
+	w, err := compileWith(f.Actions, ethTypeOf(&f.Match.Key, &f.Match.Mask), &d.conns)
 	if err != nil {
 		return 0, err
 	}

@@ -187,7 +187,7 @@ func (d *Datapath) Execute(pkt *datapath.Packet, key *flow.Key, actions []odp.Ac
 	if len(pkt.Data) < 14 {
 		return fmt.Errorf("execute: packet of %d bytes", len(pkt.Data))
 	}
-	w, err := compile(actions, ethTypeOf(key, nil))
+	w, err := compileWith(actions, ethTypeOf(key, nil), &d.conns)
 	if errors.Is(err, datapath.ErrUnsupported) || errors.Is(err, datapath.ErrTooLong) {
 		err = d.executeHere(pkt, key, actions)
 	} else if err == nil {
@@ -218,6 +218,8 @@ func (d *Datapath) send(pkt *datapath.Packet, key *flow.Key, w words) error {
 	l.rec.Priority = uint32(key.Get(flow.SkbPriority))
 	l.rec.RecircId = uint32(key.Get(flow.RecircID))
 	l.rec.DpHash = uint32(key.Get(flow.DPHash))
+	l.rec.Tracked = uint32(key.Get(flow.CTState)) // not 0 if it is tracked
+	copy(l.rec.Ct[:], key[ctWord:])
 	atomic.StoreUint32(&l.rec.Busy, 1)
 	err := l.send(pkt)
 	atomic.StoreUint32(&l.rec.Busy, 0)
@@ -278,7 +280,7 @@ type downSink struct {
 }
 
 func (s *downSink) down(p *packet.Packet, key *flow.Key, act odp.Action) {
-	w, err := compile([]odp.Action{act}, ethTypeOf(key, nil))
+	w, err := compileWith([]odp.Action{act}, ethTypeOf(key, nil), &s.d.conns)
 	if err == nil {
 		err = s.d.send(&datapath.Packet{Data: p.Data, GSO: datapath.GSO(p.GSO)}, key, w)
 	}

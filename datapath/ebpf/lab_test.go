@@ -161,7 +161,7 @@ func (l *lab) pins() string {
 }
 
 func small() Options {
-	return Options{Name: "test", MaxFlows: 4096, MaxPorts: 64, RingBytes: 1 << 20, Handlers: 1}
+	return Options{Name: "test", MaxFlows: 4096, MaxConns: 4096, MaxPorts: 64, RingBytes: 1 << 20, Handlers: 1}
 }
 
 func (l *lab) open(o Options) *Datapath {

@@ -39,6 +39,10 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"acts":      slots + slots/4 + laneBlocks,
 		"port_drop": uint32(o.MaxPorts) + 1, // the entry behind the last port is for drops without a port
 		"meters":    MaxMeters,
+		// Both tuples of each connection, and as many as two CPUs each may be making meanwhile.
+		"ct_index": uint32(2*o.MaxConns + 64*d.cpus),
+		"ct_conns": pow2(max(o.MaxConns, 64)),
+		"ct_used":  pow2(max(o.MaxConns, 64)) / 64,
 	} {
 		spec.Maps[name].MaxEntries = n
 	}
@@ -72,7 +76,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"bucket_mask": buckets - 1, "port_index_mask": index - 1, "max_ports": uint32(o.MaxPorts),
 		"stat_columns": uint32(columns), "stat_stride": uint32(stride), "stat_atomic": atomics,
 		"stat_mask": slots*uint32(stride) - 1, "port_mask": pow2(o.MaxPorts) - 1, "slot_mask": slots - 1, "cpu_mask": cpus - 1, "cpu_size": uint32(cpuSize(o.MaxPorts)),
-		"n_rings": uint32(o.Handlers), "crc32c_shift": crcShift(),
+		"n_rings": uint32(o.Handlers), "crc32c_shift": crcShift(), "ct_words": pow2(max(o.MaxConns, 64)) / 64,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -179,12 +183,24 @@ func (d *Datapath) load() error {
 		"hash": bpf.DatapathProgIndexPROG_HASH, "copy": bpf.DatapathProgIndexPROG_COPY,
 		"meter": bpf.DatapathProgIndexPROG_METER, "mpls": bpf.DatapathProgIndexPROG_MPLS,
 		"sctp": bpf.DatapathProgIndexPROG_SCTP, "nd": bpf.DatapathProgIndexPROG_ND,
+		"lookup": bpf.DatapathProgIndexPROG_LOOKUP, "ct": bpf.DatapathProgIndexPROG_CT,
+		"ct_prepare": bpf.DatapathProgIndexPROG_CT_PREPARE, "ct_again": bpf.DatapathProgIndexPROG_CT_AGAIN,
+		"ct_new": bpf.DatapathProgIndexPROG_CT_NEW, "ct_nat": bpf.DatapathProgIndexPROG_CT_NAT,
+		"ct_fragment": bpf.DatapathProgIndexPROG_CT_FRAGMENT,
+		"ct_error":    bpf.DatapathProgIndexPROG_CT_ERROR, "ct_rewrite": bpf.DatapathProgIndexPROG_CT_REWRITE,
 	} {
 		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
 			return fmt.Errorf("enter program %s: %w", name, err)
 		}
 	}
 	if err := d.mapMemory(); err != nil {
+		return err
+	}
+	if err := d.readClocks(); err != nil {
+		return err
+	}
+	d.table.policies = &d.conns
+	if err := d.conns.open(d, maps == nil); err != nil {
 		return err
 	}
 	if maps == nil {
@@ -196,9 +212,6 @@ func (d *Datapath) load() error {
 	}
 	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, d.opts.PortMasks, statStride(min(d.cpus, d.opts.statColumns)), laneBlocks); err != nil {
 		return fmt.Errorf("flow tables are damaged: %w", err)
-	}
-	if err := d.readClocks(); err != nil {
-		return err
 	}
 	if d.pins != nil && maps == nil {
 		return d.pins.pinMaps(d.coll.Maps)

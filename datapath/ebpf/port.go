@@ -296,6 +296,7 @@ var dropNames = map[bpf.DatapathDropReason]string{
 	bpf.DatapathDropReasonDROP_NESTING:      "nesting_limit",
 	bpf.DatapathDropReasonDROP_INTERNAL:     "internal",
 	bpf.DatapathDropReasonDROP_METER:        "meter",
+	bpf.DatapathDropReasonDROP_CONNTRACK:    "conntrack",
 }
 
 func dropName(r int) string {

@@ -31,6 +31,7 @@ type table struct {
 	subtables mapping[bpf.DatapathSubtable]
 	orders    mapping[bpf.DatapathOrder]
 
+	policies           policyNames
 	maxFlows, maxMasks int
 	stride             int // of stats: columns of the CPUs and then ours, for what earlier slots counted
 
@@ -671,7 +672,7 @@ func (t *table) adoptSlot(slot uint32, block func(uint32) *[blockWords]uint64, u
 	for i := range st.Words {
 		m.Key[st.Idx[i]], m.Mask[st.Idx[i]] = key[i], st.Mask[i]
 	}
-	actions, blocks, err := decode(slot, block, ethTypeOf(&m.Key, &m.Mask))
+	actions, blocks, err := decodeWith(slot, block, ethTypeOf(&m.Key, &m.Mask), t.policies)
 	if err != nil {
 		return false
 	}

@@ -44,6 +44,8 @@ type Options struct {
 	MaxMasks int // 0: no limit
 	// Rand decides samples and chooses ports of nat(random); nil means math/rand.
 	Rand func() uint32
+	// SkipChecksums has conntrack not look at checksums (conntrack.Options).
+	SkipChecksums bool
 	// Count adds to a coverage counter; may be nil.
 	Count func(name string, n uint64)
 }
@@ -110,7 +112,7 @@ func New(o Options) *Datapath {
 		drops:  map[dropID]uint64{},
 	}
 	d.table.init()
-	d.conns = conntrack.NewTable(conntrack.Options{Now: d.Mono, Rand: o.Rand})
+	d.conns = conntrack.NewTable(conntrack.Options{Now: d.Mono, Rand: o.Rand, SkipChecksums: o.SkipChecksums})
 	d.upcalls.init(o.Handlers, func(up *datapath.Upcall) {
 		d.lost.Add(1)
 		d.drop(dropUpcall, odp.Port(up.Key.Get(flow.InPortOXM)))
