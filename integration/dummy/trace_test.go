@@ -214,7 +214,7 @@ func traceLines(out string, anyMask bool) []string {
 }
 
 // recircID is the name that a controller action has for its packet-ins; any is right.
-var recircID = regexp.MustCompile(`recirc_id=\d+`)
+var recircID = regexp.MustCompile(`recirc_id=(0x)?[0-9a-f]+`)
 
 // recirc is the name of the rest of a packet's way; score is a hash. Any is right.
 var (

@@ -71,6 +71,9 @@ func flowMask(k *flow.Key, m *flow.Mask) {
 		}
 	}
 	ct := k.Get(flow.CTState) != 0 && !k.IsZero(flow.CTNwProto)
+	if ct && (eth == ethIP || eth == ethIPv6) {
+		all(flow.CTTPSrc, flow.CTTPDst)
+	}
 	switch eth {
 	case ethIP:
 		all(flow.IPv4Src, flow.IPv4Dst)

@@ -72,7 +72,6 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.push(a.Src)
 	case openflow.StackPop:
 		x.pop(a.Dst)
-		x.isNow(a.Dst)
 	case openflow.WriteMetadata:
 		v := x.key.Get(flow.Metadata)
 		x.key.Set(flow.Metadata, v&^a.Mask|a.Value&a.Mask)
@@ -125,8 +124,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Clone:
 		x.clone(a.Actions)
 	case openflow.CTClear:
-		x.key.ClearCT()
-		if x.t.o.Features.CTClear {
+		if x.key.Untrack() && x.t.o.Features.CTClear {
 			x.emit(odp.CTClear{})
 		}
 	case openflow.Exit:
@@ -238,10 +236,11 @@ func (x *xlate) push(src flow.Subfield) {
 func (x *xlate) pop(dst flow.Subfield) {
 	n := len(x.stack) - 1
 	if n < 0 {
-		x.warn("failed to pop from an empty stack")
+		x.Fault("stack underflow")
 		return
 	}
 	from := n - int(x.stack[n])
 	x.key.Write(dst, x.stack[from:n])
 	x.stack = x.stack[:from]
+	x.isNow(dst)
 }

@@ -29,6 +29,9 @@ func (x *xlate) ct(a openflow.CT) {
 	}
 	x.commit()
 	act := odp.CT{Commit: a.Commit, Force: a.Force, Zone: a.ZoneImm}
+	if len(a.Actions) == 0 {
+		x.event(Event{Kind: EventAction}) // as in OVS an empty list, too
+	}
 	var exec []openflow.Action
 	for _, n := range a.Actions {
 		if nat, ok := n.(openflow.NAT); ok {
@@ -59,7 +62,7 @@ func (x *xlate) ct(a openflow.CT) {
 		}
 		x.key.Restore(&s)
 	}
-	x.key.ClearCT()
+	x.key.Track()
 	x.detail("Sets the packet to an untracked state, and clears all the conntrack fields.")
 }
 

@@ -42,6 +42,10 @@ func TestCT(t *testing.T) {
 		}))}, "ct(commit,nat(src=1.2.3.4:5-6,random))", "ip_frag"},
 		{"the packet is untracked behind it", []spec{rule(0, 1, "", here, openflow.Resubmit{InPort: openflow.PortInPort, Table: 1}), rule(1, 2, "ct_state=00000000/00000020", output(2)), rule(1, 1, "", output(3))},
 			"ct,12", "ct_state/00000020 ip_frag"},
+		{"cleared once", []spec{rule(0, 1, "", openflow.CTClear{}, output(2), openflow.CTClear{}, output(3))}, "ct_clear,12,13", "ct_state/00000020 ip_frag"},
+		{"ct leaves nothing to clear", []spec{rule(0, 1, "", here, openflow.CTClear{}, output(2))}, "ct,12", "ip_frag"},
+		{"cleared by a copy", []spec{rule(0, 1, "", openflow.Clone{Actions: []openflow.Action{openflow.CTClear{}, output(2)}}, openflow.CTClear{}, output(3), openflow.Resubmit{InPort: openflow.PortInPort, Table: 1}),
+			rule(1, 1, "ct_state=00000000/00000020", output(1))}, "ct_clear,12,13", "ct_state/00000020 ip_frag"},
 		{"recirculation", []spec{rule(0, 1, "", ct(func(a *openflow.CT) { a.RecircTable = 1 }), output(2))}, "ct,recirc(0x1),12", "ip_frag"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

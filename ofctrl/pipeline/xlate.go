@@ -204,7 +204,7 @@ func (x *xlate) resubmitCT(id uint8, in openflow.PortNo) {
 		return
 	}
 	if !x.key.Has(flow.PrereqIP) || x.key.Get(flow.CTNwProto) == 0 {
-		x.warn("resubmit(ct) with non-tracked or non-IP packet!")
+		x.Fault("resubmit(ct) with non-tracked or non-IP packet!")
 		return
 	}
 	was := x.table

@@ -47,7 +47,24 @@ func (k *Key) Exec(reads bool, f func()) (mark *[2]uint32, label *[2][16]byte) {
 // LeaveCT leaves the conntrack members to the datapath: what Metadata returns has none of them.
 func (k *Key) LeaveCT() {
 	for i, m := range ctMembers {
-		k.now.key[i] &^= m
 		k.now.written[i] &^= m
 	}
+}
+
+// Track notes that the datapath has tracked its packet. The packet of the translation is untracked from now on.
+func (k *Key) Track() {
+	k.base.key.Set(flow.CTState, ctTracked)
+	k.forget(&ctMembers)
+}
+
+// Untrack makes a packet that is tracked an untracked one. It reports whether the datapath has to do so, too.
+func (k *Key) Untrack() (inDatapath bool) {
+	k.wc.Set(flow.CTState, k.wc.Get(flow.CTState)|ctTracked&^k.now.written.Get(flow.CTState))
+	if k.now.key.Get(flow.CTState)&ctTracked == 0 {
+		return false
+	}
+	inDatapath = k.base.key.Get(flow.CTState)&ctTracked != 0
+	k.base.key.Set(flow.CTState, 0)
+	k.forget(&ctMembers)
+	return inDatapath
 }

@@ -375,9 +375,6 @@ func (k *Key) EnterBridge(in openflow.PortNo) {
 	k.SetInPort(in)
 }
 
-// ClearCT forgets conntrack state.
-func (k *Key) ClearCT() { k.forget(&ctMembers) }
-
 // Metadata returns which metadata (registers, metadata, tunnel, conntrack) translation wrote, and
 // the values. It depends only on bits that are exact.
 func (k *Key) Metadata(m *flow.Match) {
