@@ -94,7 +94,7 @@ func (t *Tables) add(fm *openflow.FlowMod) (gone []Removed, err error) {
 		cookie, before := old.Cookie, old.Actions
 		t.set(old, fm, now)
 		if fm.NewCookie == openflow.KeepCookie {
-			old.Cookie = cookie
+			t.setCookie(old, cookie)
 		}
 		c.touch()
 		t.note(openflow.UpdateAdded, 0, old, true, before)
@@ -120,7 +120,7 @@ func (t *Tables) add(fm *openflow.FlowMod) (gone []Removed, err error) {
 
 // set gives a rule what an addition brings.
 func (t *Tables) set(r *Rule, fm *openflow.FlowMod, now time.Time) {
-	r.Cookie = fm.NewCookie
+	t.setCookie(r, fm.NewCookie)
 	r.Idle, r.Hard, r.Importance = fm.Idle, fm.Hard, fm.Importance
 	r.Flags = fm.Flags & stateFlags
 	t.setActions(r, fm.Actions)
@@ -171,7 +171,7 @@ func (t *Tables) modify(fm *openflow.FlowMod) ([]Removed, error) {
 		cookie, before := r.Cookie, r.Actions
 		t.setActions(r, fm.Actions)
 		if fm.NewCookie != openflow.KeepCookie && !fm.KeepCookies {
-			r.Cookie = fm.NewCookie
+			t.setCookie(r, fm.NewCookie)
 		}
 		if fm.Flags&openflow.FlagResetCounts != 0 {
 			t.resetCounts(r)

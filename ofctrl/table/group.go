@@ -252,6 +252,7 @@ func (t *Tables) CheckGroups(actions []openflow.Action) (err error) {
 func (t *Tables) uses(r *Rule, does bool) {
 	t.usesMeters(r, does)
 	t.learners.learns(r, does)
+	t.limited.uses(t, r, does)
 	if does {
 		r.conj = conjunctionsOf(r.Actions)
 	}

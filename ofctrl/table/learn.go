@@ -41,20 +41,7 @@ func (t *Tables) MayLearn(fm *openflow.FlowMod, limit uint32, pending int) bool 
 	if r := t.learned(fm); r != nil && sameEffect(r, fm) && sameAttributes(r, fm) {
 		return true
 	}
-	left := int(limit) - pending
-	if left <= 0 {
-		return false
-	}
-	for _, s := range t.table[fm.Table].subs {
-		for r := s.first; r != nil; r = r.succ {
-			if r.Cookie == fm.NewCookie && !r.Hidden() {
-				if left--; left == 0 {
-					return false
-				}
-			}
-		}
-	}
-	return true
+	return pending+t.learnedOf(learnKey{fm.Table, fm.NewCookie}) < int(limit)
 }
 
 // Learn does the flow mod of a learn action, a FlowModifyStrict, unless nothing would change but the start
@@ -130,7 +117,7 @@ func reduced(timeout, most uint16) uint16 {
 // learnFlagDelete is NX_LEARN_F_DELETE_LEARNED.
 const learnFlagDelete = 2
 
-// learnKey names the flows that delete_learned is about.
+// learnKey names the flows that delete_learned or a limit is about.
 type learnKey struct {
 	table  uint8
 	cookie uint64

@@ -46,6 +46,7 @@ type Tables struct {
 	groups       groups
 	meters       meters
 	learners     learners
+	limited      limited
 	tx           *transaction // nil outside of Atomically
 	log          changeLog
 	vacancies    map[uint8]struct{} // tables with vacancy events

@@ -73,7 +73,8 @@ func (t *Tables) changingRule(r *Rule) {
 	idle, hard, importance := r.Idle, r.Hard, r.Importance
 	created, modified := r.Created, r.Modified
 	t.onUndo(func() {
-		r.Cookie, r.Flags = cookie, flags
+		t.setCookie(r, cookie)
+		r.Flags = flags
 		t.setActions(r, actions)
 		r.Idle, r.Hard, r.Importance = idle, hard, importance
 		r.Created, r.Modified = created, modified
