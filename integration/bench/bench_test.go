@@ -39,7 +39,8 @@ func TestBench(t *testing.T) {
 		if err := dec.Decode(&r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Value <= 0 && r.Series.Unit != "fraction" {
+		// A translation's time is a difference, which noise can turn round where so few are measured.
+		if r.Value <= 0 && r.Series.Unit != "fraction" && r.Series.Name != "translation" {
 			t.Errorf("%s of %s: %v", r.Series.Name, r.Forwarder, r.Value)
 		}
 		if r.Series.Unit == "fraction" && r.Value > 0.5 {
