@@ -118,6 +118,7 @@ type Features struct {
 	MaxHashAlg                                            int
 	CheckPktLen, CTTimeout, ExplicitDrop, LBOutput        bool
 	CTZeroSNAT, AddMPLS, Meter, CTFlush, NDExt            bool
+	CTHelper                                              bool // ct(alg=ftp) and tftp
 	PlainQueues                                           bool // skb_priority is a queue's number, not a class of tc(8)
 }
 

@@ -51,6 +51,8 @@ type Entry struct {
 	NAT         State // SrcNAT, DstNAT or 0
 	Timeout     uint32
 	TCP         [2]TCPEnd // of TCP
+	Helper      string    // ftp, tftp or none
+	Parent      *Tuple    // of the connection that announced it, or nil
 }
 
 // TCPEnd is one end of a TCP connection.
@@ -65,6 +67,10 @@ func (c *conn) entry(now int64) Entry {
 	e := Entry{Orig: c.orig, Reply: c.reply, Mark: c.mark, Label: c.label, NAT: c.nat, Timeout: uint32((c.expires - now) / 1e9)}
 	for i, p := range c.tcp {
 		e.TCP[i] = NewTCPEnd(p.state, p.scale)
+	}
+	e.Helper = c.helper.String()
+	if c.related {
+		e.Parent = &c.parent
 	}
 	return e
 }

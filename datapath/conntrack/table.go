@@ -33,6 +33,11 @@ type conn struct {
 	expires     int64 // ns
 	tcp         [2]peer
 	timeouts    *Timeouts // of a policy, or DefaultTimeouts
+	helper      helper
+	skews       [2]skew // of the ends of a TCP connection
+	announced   int     // 1 + slot in Table.expected, or 0
+	related     bool    // parent has announced it
+	parent      Tuple
 
 	at         int   // in Table.all
 	prev, next *conn // in Table.waiting, unless replied
@@ -56,6 +61,7 @@ type Table struct {
 	policies  map[string]*Timeouts
 	counters  Counters
 	fragments fragments
+	expected  expectations
 }
 
 // NewTable makes an empty table.
@@ -127,6 +133,7 @@ func (t *Table) remove(c *conn) {
 		delete(t.perZone, c.orig.Zone)
 	}
 	c.unlink()
+	t.expected.forget(c)
 }
 
 // sweep removes the expired among the next n connections.

@@ -61,23 +61,31 @@ func (e *Entry) Text(o TextOptions) string {
 	if e.Label != [16]byte{} {
 		fmt.Fprintf(&s, ",labels=0x%s", strings.TrimLeft(fmt.Sprintf("%x", e.Label), "0"))
 	}
-	if e.Orig.Proto != packet.ProtoTCP {
-		return s.String()
+	if e.Orig.Proto == packet.ProtoTCP {
+		e.protoInfo(&s, o.More)
 	}
-	a, b := e.TCP[0], e.TCP[1]
-	if !o.More {
-		fmt.Fprintf(&s, ",protoinfo=(state=%s)", e.TCPStateName())
-		return s.String()
+	if e.Helper != "" {
+		fmt.Fprintf(&s, ",helper=%s", e.Helper)
 	}
-	fmt.Fprintf(&s, ",protoinfo=(state_orig=%s,state_reply=%s", a.State, b.State)
-	if a.Scale != 0 || b.Scale != 0 {
-		fmt.Fprintf(&s, ",wscale_orig=%d,wscale_reply=%d", a.Scale, b.Scale)
+	if o.More && e.Parent != nil {
+		fmt.Fprintf(&s, ",parent=(%s)", e.Parent)
 	}
-	if f, g := a.flags(), b.flags(); f != "" || g != "" {
-		fmt.Fprintf(&s, ",flags_orig=%s,flags_reply=%s", f, g)
-	}
-	s.WriteByte(')')
 	return s.String()
+}
+
+// protoInfo writes the state of a TCP connection.
+func (e *Entry) protoInfo(s *strings.Builder, more bool) {
+	a, b := e.TCP[0], e.TCP[1]
+	if !more {
+		fmt.Fprintf(s, ",protoinfo=(state=%s)", e.TCPStateName())
+		return
+	}
+	fmt.Fprintf(s, ",protoinfo=(state_orig=%s,state_reply=%s", a.State, b.State)
+	if a.Scale != 0 || b.Scale != 0 {
+		fmt.Fprintf(s, ",wscale_orig=%d,wscale_reply=%d", a.Scale, b.Scale)
+	}
+	fmt.Fprintf(s, ",flags_orig=%s,flags_reply=%s", a.flags(), b.flags())
+	s.WriteByte(')')
 }
 
 // TCPStateName is the state of both ends in one word.
@@ -97,7 +105,7 @@ func (e *TCPEnd) flags() string {
 	case e.Found:
 		return "BE_LIBERAL"
 	}
-	return ""
+	return "0"
 }
 
 // String is the state's name in dumps.

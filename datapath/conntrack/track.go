@@ -48,6 +48,10 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 
 	state := was
 	create := false
+	translates := a.NAT != nil && was == 0
+	if c != nil && c.helper == ftpHelper && translates && !h.related && h.frag == 0 {
+		c.adjustAck(p, &h, reply)
+	}
 	switch {
 	case c == nil && h.related:
 		state = Invalid
@@ -75,14 +79,22 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 				state |= Reply
 			}
 		}
+		if c != nil && c.related && state != Invalid {
+			state |= Related
+		}
 	}
+	var expected *expectation
 	if create {
+		expected = t.announcement(&h.tuple, now)
 		if !h.opens(p) {
 			state = Invalid
 		} else {
 			state |= New
+			if expected != nil {
+				state |= Related
+			}
 			if a.Commit {
-				if c = t.create(p, &h, a, now); c == nil {
+				if c = t.create(p, &h, a, expected, now); c == nil {
 					return false
 				}
 			}
@@ -91,20 +103,34 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 	if state&Invalid != 0 {
 		t.counters.Invalid++
 	} else if c != nil {
-		if c.nat != 0 && a.NAT != nil && was == 0 {
+		if c.nat != 0 && translates {
 			state |= c.translate(p, key, &h, reply)
 		}
-		if a.Mark != nil {
-			c.mark = c.mark&^a.Mark[1] | a.Mark[0]&a.Mark[1]
+		if !c.related { // what a connection has from its master stays
+			c.set(a)
 		}
-		if a.Label != nil {
-			for i, m := range a.Label[1] {
-				c.label[i] = c.label[i]&^m | a.Label[0][i]&m
-			}
+		if c.helper != noHelper && !h.related && h.frag == 0 && !t.help(c, p, &h, translates, reply) {
+			state |= Invalid
+			t.counters.Invalid++
 		}
+	}
+	if c == nil && expected != nil && state&Invalid == 0 {
+		c = expected.master // it lends what it would pass on
 	}
 	write(key, state, a.Zone, &h.tuple, c)
 	return true
+}
+
+// set changes mark and label as a ct action says.
+func (c *conn) set(a *odp.CT) {
+	if a.Mark != nil {
+		c.mark = c.mark&^a.Mark[1] | a.Mark[0]&a.Mark[1]
+	}
+	if a.Label != nil {
+		for i, m := range a.Label[1] {
+			c.label[i] = c.label[i]&^m | a.Label[0][i]&m
+		}
+	}
 }
 
 // lookup finds the packet's connection. A packet that was translated before is found by what would answer it.
@@ -160,16 +186,24 @@ func (h *header) opens(p *packet.Packet) bool {
 }
 
 // create makes the connection of a packet that opens one; nil: it cannot.
-func (t *Table) create(p *packet.Packet, h *header, a *odp.CT, now int64) *conn {
+func (t *Table) create(p *packet.Packet, h *header, a *odp.CT, e *expectation, now int64) *conn {
 	if !t.room(h.tuple.Zone, now) {
 		return nil
 	}
-	reply, ok := t.choose(&h.tuple, a.NAT, now)
+	nat := a.NAT
+	if e != nil && nat != nil {
+		nat = e.nat()
+	}
+	reply, ok := t.choose(&h.tuple, nat, now)
 	if !ok {
 		t.counters.Clash++
 		return nil
 	}
-	c := &conn{orig: h.tuple, reply: reply, nat: natOf(a.NAT), timeouts: &DefaultTimeouts}
+	c := &conn{orig: h.tuple, reply: reply, nat: natOf(nat), timeouts: &DefaultTimeouts, helper: helperOf(a.Helper, h.tuple.Proto)}
+	if e != nil {
+		m := e.master
+		c.related, c.parent, c.mark, c.label = true, m.orig, m.mark, m.label
+	}
 	if to := t.policies[a.Timeout]; to != nil {
 		c.timeouts = to
 	}
@@ -196,6 +230,9 @@ func write(key *flow.Key, s State, zone uint16, tuple *Tuple, c *conn) {
 	var label [16]byte
 	if c != nil {
 		mark, label, tuple = c.mark, c.label, &c.orig
+		if c.related {
+			tuple = &c.parent
+		}
 	}
 	Clear(key)
 	key.Set(flow.CTState, uint64(s|Tracked))

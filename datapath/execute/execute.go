@@ -233,7 +233,7 @@ func Supported(actions []odp.Action, tracker bool) error {
 			if !tracker {
 				return fmt.Errorf("%T: %w", a, datapath.ErrUnsupported)
 			}
-			if a.Helper != "" {
+			if !conntrack.KnowsHelper(a.Helper) {
 				return fmt.Errorf("ct(helper=%s): %w", a.Helper, datapath.ErrUnsupported)
 			}
 		case odp.Clone:

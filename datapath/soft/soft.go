@@ -135,7 +135,7 @@ func (d *Datapath) Features() datapath.Features {
 		MaxVLANHeaders: packet.MaxVLANs, MaxMPLSDepth: packet.MaxMPLS,
 		Recirc: true, MaskedSet: true, UFID: true, Trunc: true, Clone: true, SampleNesting: true, CTClear: true,
 		MaxHashAlg: 1, CheckPktLen: true, ExplicitDrop: true, Meter: true, NDExt: true,
-		CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true,
+		CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true, CTHelper: true,
 		PlainQueues: true,
 	}
 }

@@ -239,7 +239,7 @@ func TestMeter(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	b := newBench(t)
 	var f datapath.Flow
-	f.Actions = []odp.Action{odp.Clone{Actions: []odp.Action{odp.CT{Helper: "ftp"}}}}
+	f.Actions = []odp.Action{odp.Clone{Actions: []odp.Action{odp.CT{Helper: "sip"}}}}
 	if _, err := b.FlowPut(&f); !errors.Is(err, datapath.ErrUnsupported) {
 		t.Errorf("ct: %v", err)
 	}

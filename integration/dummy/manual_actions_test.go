@@ -230,7 +230,7 @@ var actionsManual = []manualExample{
 		add-flow br0 table=2,ct_state=-trk,actions=5`, in: manualPackets[:4]},
 	{name: "ct with alg", run: `
 		add-flow br0 tcp6,actions=ct(commit,alg=ftp),2
-		add-flow br0 udp6,actions=ct(commit,alg=tftp),2`, later: "application layer gateways: issue 5"},
+		add-flow br0 udp6,actions=ct(commit,alg=tftp),2`},
 	{name: "nat", run: `
 		add-flow br0 tcp,actions=ct(commit,nat(src=10.0.0.240-10.0.0.250:1024-65535,random),table=1)
 		add-flow br0 udp,actions=ct(commit,nat(dst=10.0.0.9:80,hash,persistent),table=1)

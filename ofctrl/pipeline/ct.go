@@ -16,6 +16,9 @@ const (
 	natRandom
 )
 
+// helpers are the names of application layer gateways by their port.
+var helpers = map[uint16]string{21: "ftp", 69: "tftp"}
+
 // ct sends the packet through connection tracking. With a table a copy that has the conntrack fields goes on there;
 // behind the action the packet is untracked.
 func (x *xlate) ct(a openflow.CT) {
@@ -23,12 +26,12 @@ func (x *xlate) ct(a openflow.CT) {
 	case !x.t.o.Features.CTState:
 		x.unsupported("ct")
 		return
-	case a.ALG != 0:
+	case a.ALG != 0 && (!x.t.o.Features.CTHelper || helpers[a.ALG] == ""):
 		x.unsupported("ct with alg")
 		return
 	}
 	x.commit()
-	act := odp.CT{Commit: a.Commit, Force: a.Force, Zone: a.ZoneImm}
+	act := odp.CT{Commit: a.Commit, Force: a.Force, Zone: a.ZoneImm, Helper: helpers[a.ALG]}
 	if len(a.Actions) == 0 {
 		x.event(Event{Kind: EventAction}) // as in OVS an empty list, too
 	}
