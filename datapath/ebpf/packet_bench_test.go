@@ -15,8 +15,10 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/bpf"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 )
 
@@ -156,6 +158,47 @@ func (p *packetBench) flow(actions ...odp.Action) *datapath.Flow {
 	return f
 }
 
+// tcp is the flow of all TCP packets.
+func (p *packetBench) tcp(b *testing.B, recirc uint32, actions ...odp.Action) {
+	b.Helper()
+	f := &datapath.Flow{Actions: actions}
+	f.Match.Set(flow.InPortOXM, uint64(p.n))
+	f.Match.Set(flow.RecircID, uint64(recirc))
+	f.Match.Set(flow.EthType, packet.EthTypeIPv4)
+	f.Match.Set(flow.NwProto, packet.ProtoTCP)
+	f.Match.Set(flow.IPFrag, 0)
+	if recirc != 0 {
+		f.Match.Set(flow.CTState, uint64(conntrack.Established|conntrack.Tracked))
+		f.Match.Mask.Set(flow.CTState, uint64(conntrack.Established|conntrack.Tracked|conntrack.New|conntrack.Invalid))
+	}
+	p.put(b, f)
+}
+
+// established has the handshake of a connection tracked, and returns a packet of it that can come any number of times.
+func (p *packetBench) established(b *testing.B, act odp.CT) []byte {
+	b.Helper()
+	var f datapath.Flow
+	f.Match.Set(flow.InPortOXM, uint64(p.n))
+	f.Actions = []odp.Action{act, odp.Output{Port: p.n}}
+	ref, err := p.d.FlowPut(&f)
+	if err != nil {
+		b.Fatal(err)
+	}
+	k := talk{src: []byte{10, 0, 0, 1}, dst: []byte{10, 0, 0, 2}, proto: packet.ProtoTCP, sport: 5000, dport: 80, seq: 100, window: 60000, flags: syn}
+	r := talk{src: k.dst, dst: k.src, proto: packet.ProtoTCP, sport: 80, dport: 5000, seq: 500, ack: 101, window: 60000, flags: syn | ack}
+	last := k
+	last.seq, last.ack, last.flags = 101, 501, ack
+	for _, t := range []talk{k, r, last} {
+		if _, err := p.d.TestRun(p.n, t.bytes(true), 0, 0, 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if _, err := p.d.FlowDel(ref); err != nil {
+		b.Fatal(err)
+	}
+	return last.bytes(true)
+}
+
 // masks puts n-1 masks before that of the packet's flow.
 func (p *packetBench) masks(b *testing.B, n int) {
 	b.Helper()
@@ -233,6 +276,27 @@ func BenchmarkPacket(b *testing.B) {
 		p.put(b, f)
 		p.compare(b)
 	})
+	for _, act := range []struct {
+		name string
+		odp.CT
+	}{
+		{"no ct", odp.CT{}},
+		{"ct", odp.CT{Commit: true, Zone: 1}},
+	} {
+		b.Run("established TCP/"+act.name, func(b *testing.B) {
+			if err := p.d.FlowFlush(); err != nil {
+				b.Fatal(err)
+			}
+			p.data = p.established(b, act.CT)
+			defer func() { p.data = udp(1, 2) }()
+			p.tcp(b, 0, out)
+			if act.Commit {
+				p.tcp(b, 0, act.CT, odp.Recirc{ID: 7})
+				p.tcp(b, 7, out)
+			}
+			p.compare(b)
+		})
+	}
 	p.withoutCache(b)
 	for _, n := range []int{1, 2, 4, 8, 16, 32, 64} {
 		b.Run(fmt.Sprintf("uncached/mask %d", n), func(b *testing.B) {
