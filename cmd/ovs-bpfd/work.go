@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
@@ -79,6 +80,10 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 	defer db.Close()
 
 	w := &worker{o: o, tls: files, process: p, log: log, ctl: ctl, clock: clk, db: db, count: counters.add, registry: registry, exit: exit}
+	memory := &coverage.Memory{}
+	memory.Register(db.Memory)
+	memory.Register(w.memory)
+	memory.RegisterCommands(ctl)
 	for {
 		// Nothing of the system is touched before the database's lock is ours.
 		locked := make(chan error, 1)
@@ -114,6 +119,18 @@ type worker struct {
 	registry *coverage.Registry
 	exit     <-chan exitRequest
 	ready    sync.Once
+	agent    atomic.Pointer[bridge.Agent] // nil while the lock is not ours
+}
+
+// memory adds the amounts of memory/show that the switch has.
+func (w *worker) memory(add func(name string, n uint64)) {
+	agent := w.agent.Load()
+	if agent == nil {
+		return
+	}
+	agent.Memory(add)
+	add("handlers", uint64(min(runtime.NumCPU(), 4)))
+	add("revalidators", 1)
 }
 
 // serve owns the datapath and the bridges until it is asked to exit, ctx ends, or another process takes the
@@ -153,13 +170,8 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 	agent.RegisterCommands(w.ctl)
 	base.register(w.ctl, agent)
 	w.ctl.Register("dpctl/list-commands", "", 0, 0, unixctl.Text(func() string { return w.ctl.List("dpctl/") }))
-	memory := &coverage.Memory{}
-	memory.Register(agent.Memory)
-	memory.Register(func(add func(string, uint64)) {
-		add("handlers", uint64(min(runtime.NumCPU(), 4)))
-		add("revalidators", 1)
-	})
-	memory.RegisterCommands(w.ctl)
+	w.agent.Store(agent)
+	defer w.agent.Store(nil)
 	if ct, ok := dp.(datapath.Conntracker); ok {
 		countConnections(w.registry, ct.Conntrack())
 	}

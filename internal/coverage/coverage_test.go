@@ -113,7 +113,7 @@ func TestCommands(t *testing.T) {
 	r.New("bridge_reconfigure").Add(19)
 	var m Memory
 	m.Register(func(add func(string, uint64)) { add("rules", 4); add("ports", 10) })
-	m.Register(func(add func(string, uint64)) { add("udpif keys", 8); add("rules", 6) })
+	m.Register(func(add func(string, uint64)) { add("udpif keys", 8); add("rules", 6); add("meters", 0) })
 	cs := commands{}
 	r.RegisterCommands(cs)
 	m.RegisterCommands(cs)

@@ -28,7 +28,11 @@ func (m *Memory) Show() string {
 	m.mu.Unlock()
 	amounts := map[string]uint64{}
 	for _, s := range sources {
-		s(func(name string, n uint64) { amounts[name] += n })
+		s(func(name string, n uint64) {
+			if n != 0 { // as in OVS nothing is said of what there is nothing of
+				amounts[name] += n
+			}
+		})
 	}
 	var words []string
 	for _, n := range slices.Sorted(maps.Keys(amounts)) {
