@@ -19,7 +19,10 @@ func defaultAsync(v openflow.Version) asyncMasks {
 	if v >= openflow.V14 {
 		packetIn |= 1<<openflow.ReasonActionSet | 1<<openflow.ReasonGroup | 1<<openflow.ReasonPacketOut
 	}
-	removed := uint32(1<<openflow.RemovedIdleTimeout | 1<<openflow.RemovedHardTimeout | 1<<openflow.RemovedDelete | 1<<openflow.RemovedGroupDelete)
+	removed := uint32(1<<openflow.RemovedIdleTimeout | 1<<openflow.RemovedHardTimeout | 1<<openflow.RemovedDelete)
+	if v >= openflow.V13 { // as OVS does, though 1.1 has the reason
+		removed |= 1 << openflow.RemovedGroupDelete
+	}
 	if v >= openflow.V14 {
 		removed |= 1<<openflow.RemovedMeterDelete | 1<<openflow.RemovedEviction
 	}

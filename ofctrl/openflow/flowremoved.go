@@ -74,16 +74,14 @@ func encodeFlowRemoved(e *encoder, m *FlowRemoved) error {
 		return e.replyMatch(&m.Match)
 	case !m.Nicira && !e.st.NXM:
 		e.begin(11)
-		if e.match10(&m.Match) {
-			e.u64(m.Cookie)
-			e.u16(m.Priority)
-			e.u8(uint8(m.Reason), 0)
-			e.u32(m.DurationSec, m.DurationNsec)
-			e.u16(m.Idle, 0)
-			e.u64(m.Packets, m.Bytes)
-			return nil
-		}
-		e.b = e.b[:e.start]
+		e.match10(&m.Match) // what it can say of the match, as OVS does: the controller knows no more
+		e.u64(m.Cookie)
+		e.u16(m.Priority)
+		e.u8(uint8(m.Reason), 0)
+		e.u32(m.DurationSec, m.DurationNsec)
+		e.u16(m.Idle, 0)
+		e.u64(m.Packets, m.Bytes)
+		return nil
 	}
 	e.beginExp(nx, 14)
 	e.u64(m.Cookie)
