@@ -63,7 +63,11 @@ func TestRouting(t *testing.T) {
 	}
 	for _, dst := range []string{"10.2.0.12", "fd02::12"} {
 		r.reach("another switch", r.h1.Host, dst, "-s", "1400")
+		r.reach("another switch, in fragments", r.h1.Host, dst, "-s", "5000")
+		r.direct(r.h1.Host, dst)
+		r.transfer(r.h1.Host, r.h2.Host, dst)
 	}
+	injected(r)
 	t.Log("hop limits")
 	expired(r)
 	t.Log("unknown neighbours")

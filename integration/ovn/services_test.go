@@ -25,6 +25,8 @@ func TestServices(t *testing.T) {
 		"--", "lr-add", "lr0", "--", "lrp-add", "lr0", "lr0-ls1", "02:00:00:00:00:01", "10.1.0.1/24", "fd01::1/64",
 		"--", "lsp-add", "ls1", "ls1-lr0", "--", "lsp-set-type", "ls1-lr0", "router", "--", "lsp-set-addresses", "ls1-lr0", "router",
 		"--", "lsp-set-options", "ls1-lr0", "router-port=lr0-ls1")
+	w.NB("lsp-add", "ls1", "p3", "--", "lsp-set-addresses", "p3", "02:00:00:01:00:03 10.1.0.13",
+		"--", "set", "logical_switch", "ls1", "other_config:mcast_snoop=true")
 	options := w.NB("create", "dhcp_options", "cidr=10.1.0.0/24", "options:server_id=10.1.0.1", "options:server_mac=02:00:00:00:00:01",
 		"options:lease_time=3600", "options:router=10.1.0.1", "options:mtu=1400")
 	w.NB("lsp-set-dhcpv4-options", "p1", options)
@@ -44,6 +46,9 @@ func TestServices(t *testing.T) {
 	w.reach("with the address of DHCP", h1.Host, h2.ip4)
 	dns(w, h1.Host)
 	advertised(w, h1)
+	h3 := c.vm("p3", "02:00:00:01:00:03", "10.1.0.13/24", "", "", "")
+	c.installed(h3.Host)
+	snooped(w, h1, h2, h3)
 }
 
 // dhcp wants an offer and an acknowledgement, as the options say.
@@ -156,4 +161,36 @@ func advertised(w *network, h *vm) {
 		return nil
 	})
 	w.reach("the router that advertises", h.Host, "fd01::1")
+}
+
+// snooped wants that multicast reaches only those who joined the group.
+func snooped(w *network, from, member, other *vm) {
+	w.t.Helper()
+	group := &net.UDPAddr{IP: net.IPv4(239, 1, 2, 3), Port: 5555}
+	inside(w.t, member.Host, func() error {
+		dev, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		c, err := net.ListenMulticastUDP("udp4", dev, group)
+		if err != nil {
+			return err
+		}
+		w.t.Cleanup(func() { c.Close() })
+		return nil
+	})
+	w.first.Eventually("a snooped group", func() error {
+		if out := w.SB("--bare", "--columns=address", "list", "igmp_group"); !strings.Contains(out, "239.1.2.3") {
+			return fmt.Errorf("groups: %q", out)
+		}
+		return nil
+	})
+	w.Sync()
+	tx, rx, stray := listen(w.t, from.Host), listen(w.t, member.Host), listen(w.t, other.Host)
+	tx.send(datagram(from.mac, "01:00:5e:01:02:03", "10.1.0.11", "239.1.2.3", 5555, 5555, []byte("to members"))...)
+	if rx.find(carries("to members")) == nil {
+		w.t.Error("multicast does not reach a member")
+	}
+	w.reach("after multicast", from.Host, other.ip4)
+	w.none(stray, carries("to members"), "multicast reaches one who did not join")
 }

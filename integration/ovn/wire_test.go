@@ -145,6 +145,14 @@ func carries(text string) func(gopacket.Packet) bool {
 	}
 }
 
+// to says whether a packet is UDP to a port.
+func to(port layers.UDPPort) func(gopacket.Packet) bool {
+	return func(p gopacket.Packet) bool {
+		udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
+		return ok && udp.DstPort == port
+	}
+}
+
 const broadcast = "ff:ff:ff:ff:ff:ff"
 
 // quiet is how long a wire is listened to for what is already under way.
