@@ -26,6 +26,7 @@ const (
 
 // What ACLs and QoS rules do without connection tracking.
 func TestStatelessACL(t *testing.T) {
+	t.Parallel()
 	w := newNetwork(t, 1)
 	defer w.logs()
 	h1, h2 := twoVMs(w)

@@ -12,6 +12,7 @@ import (
 
 // What a logical switch does beside known unicast.
 func TestSwitching(t *testing.T) {
+	t.Parallel()
 	w := newNetwork(t, 1)
 	defer w.logs()
 	c := w.first

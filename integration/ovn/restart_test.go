@@ -16,7 +16,7 @@ func TestRestarts(t *testing.T) {
 	defer r.logs()
 	c := r.first
 	r.reach("before restarts", r.h1.Host, r.h2.ip4)
-	r.reach("before restarts", r.h1.Host, r.h4.ip4)
+	resolved(r)
 	for n, x := range []struct {
 		what string
 		do   func()

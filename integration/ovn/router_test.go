@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -56,6 +57,7 @@ func newRouted(t *testing.T) *routed {
 
 // What a distributed router does without connection tracking.
 func TestRouting(t *testing.T) {
+	t.Parallel()
 	r := newRouted(t)
 	defer r.logs()
 	for _, dst := range []string{"10.1.0.1", "fd01::1", "10.2.0.1", "fd02::1", "100.64.0.1", "fd64::1"} {
@@ -107,7 +109,9 @@ func expired(r *routed) {
 func resolved(r *routed) {
 	r.t.Helper()
 	for _, dst := range []string{r.h4.ip4, r.h4.ip6} {
-		r.reach("an unknown neighbour", r.h1.Host, dst)
+		if out, ok := r.try(r.h1.Host, dst, 15*time.Second); !ok {
+			r.t.Errorf("an unknown neighbour does not answer: %s\n%s", out, r.explain(r.h1.Host, dst))
+		}
 		r.first.Eventually("the binding of "+dst, func() error {
 			out := r.SB("--bare", "--columns=mac", "find", "mac_binding", `ip="`+dst+`"`)
 			if !strings.Contains(out, r.h4.mac) {
@@ -115,6 +119,9 @@ func resolved(r *routed) {
 			}
 			return nil
 		})
+		// Until the binding has become a flow, ovn-controller asks for each packet, and keeps only some.
+		r.Sync()
+		r.reach("a known neighbour", r.h1.Host, dst)
 	}
 }
 

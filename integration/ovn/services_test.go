@@ -18,6 +18,7 @@ import (
 
 // What ovn-controller answers in the place of servers: packets pause in the switch, and resume as answers.
 func TestServices(t *testing.T) {
+	t.Parallel()
 	w := newNetwork(t, 1)
 	defer w.logs()
 	w.NB("ls-add", "ls1", "--", "lsp-add", "ls1", "p1", "--", "lsp-set-addresses", "p1", "02:00:00:01:00:01 10.1.0.11 fd01::11",

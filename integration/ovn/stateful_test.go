@@ -15,6 +15,7 @@ import (
 
 // What ACLs, NAT and load balancers do with connection tracking.
 func TestStateful(t *testing.T) {
+	t.Parallel()
 	w := newNetwork(t, 1)
 	defer w.logs()
 	w.NB("ls-add", "ls1", "--", "ls-add", "ext",
