@@ -61,7 +61,7 @@ struct ct_table {
 	__u32 max;
 	__u32 no_check; /* of TCP sequence numbers */
 	__u32 limit;    /* of zones without one of their own, 0: none */
-	__u32 pad;
+	__u32 version;  /* of all this, as the agent counts it */
 	__u64 reserved[6];
 	__u32 count; /* on a cache line of its own */
 	__u32 pad2;

@@ -206,7 +206,7 @@ type DatapathCtTable struct {
 	Max       uint32
 	NoCheck   uint32
 	Limit     uint32
-	Pad       uint32
+	Version   uint32
 	Reserved  [6]uint64
 	Count     uint32
 	Pad2      uint32

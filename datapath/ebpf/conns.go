@@ -73,6 +73,7 @@ func (c *conns) open(d *Datapath, fresh bool) error {
 	}
 	if fresh {
 		c.table.at[0].Max = uint32(d.opts.MaxConns)
+		c.table.at[0].Version = connsVersion
 		c.policies.at[0].Timer = c.jiffies(&conntrack.DefaultTimeouts)
 	}
 	c.readPolicies()

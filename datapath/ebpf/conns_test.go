@@ -286,8 +286,15 @@ func TestConnectionTimeouts(t *testing.T) {
 	}
 }
 
-// TestConnectionsStay: they, their translations, limits and names of timeouts are there for the next agent.
+// TestConnectionsStay: they, their translations, limits and names of timeouts are there for the next agent, also for one whose
+// other maps have another layout.
 func TestConnectionsStay(t *testing.T) {
+	for _, flows := range []int{4096, 8192} {
+		connectionsStay(t, flows)
+	}
+}
+
+func connectionsStay(t *testing.T, flows int) {
 	l := newLab(t)
 	l.host("h1", 1)
 	l.host("h2", 2)
@@ -316,6 +323,7 @@ func TestConnectionsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	o.MaxFlows = flows
 	c.d = l.open(o)
 	defer c.d.Close(true)
 	if d := cmp.Diff(before, c.dump()); d != "" && !strings.Contains(d, "timeout") {

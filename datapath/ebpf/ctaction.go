@@ -174,6 +174,9 @@ func (d *decoder) ct(flags uint8, zone uint16, policy uint32, w []uint64) (odp.A
 	act := odp.CT{
 		Commit: flags&ctCommit != 0, Force: flags&ctForce != 0, Zone: zone, Timeout: d.policies.policyName(policy),
 	}
+	if policy != 0 && act.Timeout == "" {
+		return nil, fmt.Errorf("timeout policy %d: %w", policy, errDamaged)
+	}
 	if flags&ctMark != 0 {
 		act.Mark = &[2]uint32{uint32(w[0]), uint32(w[0] >> 32)}
 	}

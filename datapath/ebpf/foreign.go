@@ -224,12 +224,12 @@ func (d *Datapath) carryFlows(f *foreign) {
 			continue
 		}
 		ethType := ethTypeOf(&fl.Match.Key, &fl.Match.Mask)
-		actions, _, err := decode(uint32(slot), f.block, ethType)
+		actions, _, err := decodeWith(uint32(slot), f.block, ethType, &d.conns)
 		if err != nil {
 			continue
 		}
 		fl.Actions = actions
-		w, err := compile(actions, ethType)
+		w, err := compileWith(actions, ethType, &d.conns)
 		if err != nil {
 			continue
 		}

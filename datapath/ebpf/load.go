@@ -148,11 +148,12 @@ func (d *Datapath) load() error {
 		if maps, err = d.pins.loadMaps(spec); err != nil {
 			return err
 		}
-		defer func() {
-			for _, m := range maps {
-				m.Close()
-			}
-		}()
+		defer func() { closeMaps(maps) }()
+	}
+	replaced := maps
+	if d.pins != nil && maps == nil {
+		replaced = d.pins.loadConns(spec)
+		defer closeMaps(replaced)
 	}
 	var mul [slotWords]uint64
 	if maps != nil {
@@ -173,7 +174,7 @@ func (d *Datapath) load() error {
 	if err := spec.Variables["hash_mul"].Set(mul); err != nil {
 		return fmt.Errorf("set hash_mul: %w", err)
 	}
-	d.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps})
+	d.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replaced})
 	if err != nil {
 		return fmt.Errorf("load programs (needs Linux 6.1 and CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON): %w", err)
 	}
@@ -200,7 +201,7 @@ func (d *Datapath) load() error {
 		return err
 	}
 	d.table.policies = &d.conns
-	if err := d.conns.open(d, maps == nil); err != nil {
+	if err := d.conns.open(d, replaced == nil); err != nil {
 		return err
 	}
 	if maps == nil {

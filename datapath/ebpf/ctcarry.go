@@ -1,0 +1,56 @@
+package ebpf
+
+import (
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ovs-bpf/ovs-bpf/bpf"
+)
+
+// connsVersion changes with the meaning of the maps of connections (bpf/ct_abi.h). They are not bound to the layout of the
+// rest: a new layout goes on with the same maps, in which the old programs track until the last port has the new ones.
+const connsVersion = 1
+
+// carriedMap reports whether a map belongs to the connections.
+func carriedMap(name string) bool { return strings.HasPrefix(name, "ct_") && name != "ct_scratches" }
+
+// loadConns opens the maps of connections of another layout; nil: there are none that fit.
+func (p *pinDir) loadConns(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	for _, dir := range p.others() {
+		if m := p.connsIn(dir, spec); m != nil {
+			return m
+		}
+	}
+	return nil
+}
+
+func (p *pinDir) connsIn(dir string, spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	found := map[string]*ebpf.Map{}
+	for name, ms := range spec.Maps {
+		if !carriedMap(name) {
+			continue
+		}
+		m, err := ebpf.LoadPinnedMap(p.mapPath(dir, name), nil)
+		if err == nil {
+			found[name] = m
+			err = ms.Compatible(m)
+		}
+		if err != nil {
+			closeMaps(found)
+			return nil
+		}
+	}
+	var t bpf.DatapathCtTable
+	if err := found["ct_tables"].Lookup(uint32(0), &t); err != nil || t.Version != connsVersion {
+		closeMaps(found)
+		return nil
+	}
+	return found
+}
+
+func closeMaps(m map[string]*ebpf.Map) {
+	for _, one := range m {
+		one.Close()
+	}
+}
