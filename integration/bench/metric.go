@@ -51,7 +51,7 @@ func metrics() []metric {
 		{name: "set-up latency", ctl: true, series: []series{{"set-up p50", "us", true}, {"set-up p99", "us", true}}, measure: setUpLatency},
 		{name: "explosion", ctl: true, series: []series{{"explosion", "share", false}}, measure: explosion},
 		{name: "scale", ctl: true, series: []series{
-			{"first bundle", "s", true}, {"second bundle", "s", true}, {"rule memory", "bytes", true}, {"translation", "us", true},
+			{"first bundle", "s", true}, {"first bundle CPU", "s", true}, {"second bundle", "s", true}, {"second bundle CPU", "s", true}, {"rule memory", "bytes", true}, {"translation", "us", true},
 		}, measure: scale},
 	}
 }

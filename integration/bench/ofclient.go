@@ -22,8 +22,12 @@ const answerTimeout = 2 * time.Minute
 func dialSwitch(ctx context.Context, path string) (*ofClient, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "unix", path)
-	if err != nil {
-		return nil, err
+	for try := 0; err != nil; try++ { // the bridge is there, its socket may come a moment later
+		if ctx.Err() != nil || try == 200 {
+			return nil, err
+		}
+		time.Sleep(50 * time.Millisecond)
+		nc, err = d.DialContext(ctx, "unix", path)
 	}
 	c := &ofClient{nc, bufio.NewReaderSize(nc, 1<<16)}
 	hello, err := openflow.Encode(openflow.V15, 1, &openflow.Hello{})

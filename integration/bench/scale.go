@@ -81,11 +81,11 @@ func scale(ctx context.Context, o *options, b *bed) ([]float64, error) {
 	}
 	var values []float64
 	for _, bundle := range load.bundles {
-		_, took, err := c.ask(bundle)
+		took, ran, err := d.does(c, bundle)
 		if err != nil {
 			return nil, fmt.Errorf("bundle of %d flow mods: %w", o.rules/2, err)
 		}
-		values = append(values, took.Seconds())
+		values = append(values, took.Seconds(), ran.Seconds())
 	}
 	st, err := c.aggregate()
 	if err != nil {
@@ -98,15 +98,15 @@ func scale(ctx context.Context, o *options, b *bed) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	each, err := translation(c, load, st.Packets)
+	each, err := translation(d, c, load, st.Packets)
 	return append(values, float64(full-empty)/float64(o.rules), each), err
 }
 
-// translation is the time of a packet-out through ovnWay tables above that of one through none, in microseconds. A
+// translation is the CPU time of a packet-out through ovnWay tables above that of one through none, in microseconds. A
 // packet-out is translated anew each time: no megaflow is made. matched is how many matches rules have counted.
-func translation(c *ofClient, load *scaleLoad, matched uint64) (float64, error) {
+func translation(d *daemon, c *ofClient, load *scaleLoad, matched uint64) (float64, error) {
 	pass := func(messages []byte, tables int) (time.Duration, error) {
-		_, took, err := c.ask(messages)
+		_, took, err := d.does(c, messages)
 		if err != nil {
 			return 0, err
 		}
@@ -194,11 +194,11 @@ const rest = 2 * time.Second
 // memory is the daemon's share of the machine's memory (PSS), in bytes, after some rest.
 func (d *daemon) memory() (int, error) {
 	time.Sleep(rest)
-	pid, err := os.ReadFile(filepath.Join(d.b.dir, "ovs-vswitchd.pid"))
+	proc, err := d.proc()
 	if err != nil {
 		return 0, err
 	}
-	text, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/smaps_rollup")
+	text, err := os.ReadFile(filepath.Join(proc, "smaps_rollup"))
 	if err != nil {
 		return 0, err
 	}
@@ -208,5 +208,49 @@ func (d *daemon) memory() (int, error) {
 			return kb << 10, err
 		}
 	}
-	return 0, fmt.Errorf("smaps_rollup of %s has no Pss", pid)
+	return 0, fmt.Errorf("%s/smaps_rollup has no Pss", proc)
+}
+
+// does has a daemon do messages, and tells how long that took and how long its threads have run.
+func (d *daemon) does(c *ofClient, messages []byte) (took, ran time.Duration, err error) {
+	before, err := d.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, took, err = c.ask(messages); err != nil {
+		return 0, 0, err
+	}
+	after, err := d.cpu()
+	return took, after - before, err
+}
+
+// cpu is the time that the threads of the daemon have run.
+func (d *daemon) cpu() (time.Duration, error) {
+	proc, err := d.proc()
+	if err != nil {
+		return 0, err
+	}
+	threads, err := filepath.Glob(filepath.Join(proc, "task/*/schedstat"))
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return 0, err
+		}
+		var ran int64 // nanoseconds
+		if _, err := fmt.Sscan(string(text), &ran); err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		sum += time.Duration(ran)
+	}
+	return sum, nil
+}
+
+// proc is the daemon's directory in /proc.
+func (d *daemon) proc() (string, error) {
+	pid, err := os.ReadFile(filepath.Join(d.b.dir, "ovs-vswitchd.pid"))
+	return "/proc/" + strings.TrimSpace(string(pid)), err
 }
