@@ -65,7 +65,7 @@ var ctCommands = []ctCommand{
 
 // registerConntrack adds the commands about connections.
 func (e *Engine) registerConntrack(r Registrar) {
-	for _, cmd := range ctCommands {
+	for _, cmd := range slices.Concat(ctCommands, ipfCommands) {
 		r.Register(cmd.name, cmd.usage, cmd.min, cmd.max, func(_ context.Context, args []string, reply func(string, error)) {
 			ct, ok := e.dp.(Conntracker)
 			if !ok {
@@ -193,6 +193,9 @@ func ctFlush(c conntrack.Control, options, args []string) (string, error) {
 				return "", invalid("%w", err)
 			}
 		}
+	}
+	if err := f.ShareProto(); err != nil {
+		return "", invalid("%w", err)
 	}
 	n, err := c.Flush(&f)
 	if err == nil && n == 0 && (f.Orig.Exact() || f.Reply.Exact()) {

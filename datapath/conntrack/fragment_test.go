@@ -84,7 +84,7 @@ func TestFragments(t *testing.T) {
 // TestFragmentsAreBounded has a flood of first fragments.
 func TestFragmentsAreBounded(t *testing.T) {
 	l := newLab(t)
-	for i := range 3 * maxFragments {
+	for i := range 3 * DefaultMaxFragments {
 		first, _ := split(long(hostA, hostB, uint16(i), 2), 7, 16)
 		be.PutUint16(first.Data[18:], uint16(i))
 		be.PutUint16(first.Data[24:], 0)
@@ -93,7 +93,57 @@ func TestFragmentsAreBounded(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	if n := len(l.fragments.ports); n != maxFragments {
+	if n := len(l.fragments.ports); n != DefaultMaxFragments {
 		t.Errorf("%d fragmented packets are remembered", n)
+	}
+}
+
+// TestFragmentSettings has fragments invalid where they are disabled, too small, or more than may be remembered.
+func TestFragmentSettings(t *testing.T) {
+	for v, h := range [][2]string{{hostA, hostB}, {"fd00::1", "fd00::2"}} {
+		l := newLab(t)
+		first, later := split(long(h[0], h[1], 1, 2), 7, 16)
+		set := func(f func(*FragmentSettings)) {
+			t.Helper()
+			st, _ := l.Fragments()
+			f(&st.FragmentSettings)
+			if err := l.SetFragments(st.FragmentSettings); err != nil {
+				t.Fatal(err)
+			}
+		}
+		both := func(what, want string) {
+			t.Helper()
+			got := state(l.pass(first.Clone(), "ct(commit)")) + " " + state(l.pass(later.Clone(), "ct(commit)"))
+			if got != want {
+				t.Errorf("%s: %s, want %s", what, got, want)
+			}
+		}
+		both("as they are", "new+trk new+trk")
+		set(func(s *FragmentSettings) { s.Disabled[v] = true })
+		both("disabled", "inv+trk inv+trk")
+		set(func(s *FragmentSettings) { s.Disabled[v], s.Disabled[1-v] = false, true })
+		both("the other version disabled", "new+trk new+trk")
+		set(func(s *FragmentSettings) { s.Min[v] = 400 })
+		both("too small, except the last one", "inv+trk new+trk") // the first one is still remembered
+		set(func(s *FragmentSettings) { s.Min[v], s.Max = 0, 0 })
+		both("none remembered", "inv+trk inv+trk")
+		set(func(s *FragmentSettings) { s.Max = 1 })
+		both("one remembered", "new+trk new+trk")
+		other, _ := split(long(h[0], h[1], 3, 4), 8, 16)
+		l.pass(other, "ct(commit)")
+		if got := state(l.pass(later.Clone(), "ct(commit)")); got != "inv+trk" {
+			t.Errorf("one that gave way: %s", got)
+		}
+		l.now += fragmentTimeout
+		st, err := l.Fragments()
+		want := FragmentStats{Accepted: 8, Completed: 4, TooSmall: 1, Expired: 1, Purged: 2}
+		if diff := cmp.Diff(want, st.Stats[v]); diff != "" || err != nil || st.Count != 0 {
+			t.Errorf("%d remembered, %v, statistics (-want +got):\n%s", st.Count, err, diff)
+		}
+		for _, bad := range []FragmentSettings{{Max: MaxFragments + 1}, {Min: [2]uint32{399, 0}}, {Min: [2]uint32{0, 1}}} {
+			if err := l.SetFragments(bad); err == nil {
+				t.Errorf("%+v was taken", bad)
+			}
+		}
 	}
 }

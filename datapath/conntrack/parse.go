@@ -21,6 +21,7 @@ type header struct {
 	// frag has the bits of nw_frag. A later fragment has no ports yet.
 	frag   uint8
 	fragID uint32
+	more   bool // other fragments of the packet stand behind this one
 	// wrong says which checksum was wrong.
 	wrong wrong
 }
@@ -71,13 +72,14 @@ func (h *header) parse(p *packet.Packet, key *flow.Key, verify bool) bool {
 // fragmentID reads what the fragments of a packet have in common.
 func (h *header) fragmentID(ip []byte) (ok bool) {
 	if h.tuple.Family == FamilyIPv4 {
-		h.fragID = uint32(be.Uint16(ip[4:]))
+		h.fragID, h.more = uint32(be.Uint16(ip[4:])), ip[6]&0x20 != 0
 		return true
 	}
 	proto, id, ok := packet.IPv6Fragment(ip)
-	h.fragID = id
+	h.fragID, h.more = id, true
 	if h.later() {
 		h.tuple.Proto = proto // which flow.Key does not have
+		h.more = ip[h.l4-h.l3-5]&1 != 0
 	}
 	return ok
 }

@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -72,6 +73,23 @@ func ParseTuple(s string) (*TuplePart, error) {
 		return nil, fmt.Errorf("invalid L4 fields")
 	}
 	return p, nil
+}
+
+// ShareProto has a tuple without protocol take that of the other one, and refuses ports of no protocol.
+func (f *Filter) ShareProto() error {
+	for _, p := range [][2]*TuplePart{{f.Orig, f.Reply}, {f.Reply, f.Orig}} {
+		own, other := p[0], p[1]
+		if own == nil || own.Proto != 0 {
+			continue
+		}
+		if other != nil {
+			own.Proto = other.Proto
+		}
+		if own.Proto == 0 && (own.SrcPort != nil || own.DstPort != nil || own.ICMPID != nil || own.ICMPType != nil || own.ICMPCode != nil) {
+			return errors.New("port is set without protocol")
+		}
+	}
+	return nil
 }
 
 // Exact reports whether the tuple can fit one connection of a zone only.

@@ -71,7 +71,7 @@ func NewTable(o Options) *Table {
 	}
 	t := &Table{
 		o: o, conns: map[Tuple]*conn{}, max: DefaultMaxConns, check: true, perZone: map[uint16]uint32{},
-		policies: map[string]*Timeouts{},
+		policies: map[string]*Timeouts{}, fragments: fragments{set: FragmentSettings{Max: DefaultMaxFragments}, ports: map[fragmentKey]fragmentPorts{}},
 	}
 	t.lru.prev, t.lru.next = &t.lru, &t.lru
 	return t
