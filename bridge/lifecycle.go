@@ -44,6 +44,7 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 				b.log.Errorf("bridge %s: OpenFlow: %v", b.name, err)
 			}
 		}()
+		<-b.sw.Listening() // who hears that the bridge is there connects at once
 	})
 	a.byUUID.Store([16]byte(b.uuid), b)
 	b.stop = func() {

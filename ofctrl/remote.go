@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -271,6 +272,9 @@ func (r *remote) listen(ctx context.Context, serve func(*remote, context.Context
 	said := ""
 	for {
 		l, err := r.open(ctx)
+		if r.mgmt && strings.HasSuffix(r.target.address, ".mgmt") {
+			s.listened()
+		}
 		if err == nil {
 			r.set("ACTIVE", nil)
 			err = r.accept(ctx, l, serve)

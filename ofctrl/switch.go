@@ -76,9 +76,11 @@ const AllVersions uint32 = 1<<openflow.V10 | 1<<openflow.V11 | 1<<openflow.V12 |
 
 // Switch is one bridge's OpenFlow switch.
 type Switch struct {
-	o    Options
-	log  *logrus.Entry
-	news limiter // of what peers do wrong
+	listening chan struct{}
+	listened  func() // closes listening
+	o         Options
+	log       *logrus.Entry
+	news      limiter // of what peers do wrong
 
 	meterMu sync.Mutex // held while meters change; taken before Options.Mu
 
@@ -109,6 +111,8 @@ func New(o Options) *Switch {
 		o: o, log: o.Log, versions: AllVersions, standalone: true,
 		conns: make(map[*conn]struct{}), remotes: make(map[string]*remote),
 	}
+	s.listening = make(chan struct{})
+	s.listened = sync.OnceFunc(func() { close(s.listening) })
 	s.SetDescription("", "")
 	o.Mu.Lock()
 	s.addDefaultFlow()
@@ -116,11 +120,15 @@ func New(o Options) *Switch {
 	return s
 }
 
+// Listening is closed when Run has made the bridge's service socket, or could not.
+func (s *Switch) Listening() <-chan struct{} { return s.listening }
+
 // Run serves until ctx ends, and returns nil then; it closes all connections and waits for its goroutines.
 func (s *Switch) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.wg.Wait()
 	defer cancel()
+	defer s.listened()
 
 	s.mu.Lock()
 	s.ctx = ctx
