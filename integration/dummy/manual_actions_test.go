@@ -199,6 +199,11 @@ var actionsManual = []manualExample{
 		add-flow br0 arp,actions=check_pkt_larger(40)->reg0[0..1]
 		add-flow br0 table=1,reg0=0/1,actions=2
 		add-flow br0 table=1,reg0=1/1,actions=3`},
+	{name: "delete_field", run: `
+		add-tlv-map br0 {class=0xffff,type=0,len=4}->tun_metadata0
+		add-flow br0 tcp,actions=set_field:7->tun_metadata0,delete_field:tun_metadata0,2
+		add-flow br0 udp,actions=delete_field:tun_metadata1,2
+		add-flow br0 arp,actions=delete_field:eth_src`, later: "tunnels: issue 6"},
 	// metadata
 	{name: "set_tunnel", run: `
 		add-flow br0 tcp,actions=set_tunnel:0x1234,2

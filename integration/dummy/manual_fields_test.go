@@ -64,6 +64,15 @@ var fieldsManual = []manualExample{
 	{name: "tunnel flags", run: `
 		add-flow br0 tun_flags=+oam,actions=2
 		add-flow br0 tun_flags=-oam,actions=3`, anyMask: true},
+	{name: "tunnel options", run: `
+		add-tlv-map br0 {class=0xffff,type=0,len=4}->tun_metadata0
+		add-flow br0 tun_metadata0=1234,actions=controller
+		add-flow br0 priority=1,tun_metadata0=0,actions=2
+		add-flow br0 tun_metadata1=1,actions=2
+		add-tlv-map br0 {class=0xffff,type=1,len=8}->tun_metadata1,{class=0x102,type=0,len=124}->tun_metadata63
+		add-tlv-map br0 {class=0xffff,type=2,len=4}->tun_metadata0
+		del-tlv-map br0 {class=0xffff,type=1,len=8}->tun_metadata1
+		dump-tlv-map br0`, anyMask: true},
 	{name: "the ingress port", run: `
 		add-flow br0 in_port=1,actions=1
 		add-flow br0 in_port=2,actions=drop

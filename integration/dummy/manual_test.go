@@ -62,7 +62,7 @@ func runManual(t *testing.T, examples []manualExample) {
 	for _, e := range examples {
 		t.Run(e.name, func(t *testing.T) { ran++; sent += e.compare(t, ours, stock) })
 	}
-	if sent < ran {
+	if ran == len(examples) && sent < ran {
 		t.Errorf("%d examples sent %d packets: too few for a comparison", ran, sent)
 	}
 }

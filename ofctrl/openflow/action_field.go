@@ -408,5 +408,8 @@ func decodeDeleteField(d *actionDecoder, b []byte) (Action, error) {
 	case !ok || !isTunMetadata(id) || h.payload > 127:
 		return nil, bad(MatchBadField, "delete_field of class 0x%04x number %d", h.class, h.number)
 	}
+	if _, _, mapped := d.st.tlv(id); !mapped {
+		return nil, bad(NXInvalidTLVField, "%v is not in the TLV table", id)
+	}
 	return DeleteField{id}, nil
 }
