@@ -165,7 +165,6 @@ func (b *Bridge) warn(key string, err error) {
 const (
 	portAdded = iota
 	portDeleted
-	portModified
 )
 
 // tellControllers sends port status for what changed since the last call.
@@ -191,7 +190,7 @@ func (b *Bridge) tellControllers() {
 		case !ok:
 			b.sw.PortStatus(portAdded, now[no])
 		case was != now[no]:
-			b.sw.PortStatus(portModified, now[no])
+			b.sw.PortModified(was, now[no])
 		}
 	}
 }

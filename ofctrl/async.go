@@ -111,11 +111,6 @@ func wireReason(r openflow.PacketInReason, v openflow.Version) openflow.PacketIn
 	return r
 }
 
-// PortStatus tells controllers of a port: reason 0 add, 1 delete, 2 modify.
-func (s *Switch) PortStatus(reason uint8, p openflow.Port) {
-	s.notify(openflow.AsyncPortStatus, uint32(reason), nil, &openflow.PortStatus{Reason: reason, Port: p})
-}
-
 // FlowsRemoved tells controllers of the rules that asked for it; it never waits.
 func (s *Switch) FlowsRemoved(gone []table.Removed) {
 	for _, g := range gone {
@@ -131,12 +126,33 @@ func (s *Switch) FlowsRemoved(gone []table.Removed) {
 	}
 }
 
+// setAsync takes an asynchronous configuration; sw.mu is held. What the form of 1.3 cannot say is off, what the form of 1.4
+// does not say stays.
+func (c *conn) setAsync(m *openflow.SetAsync) {
+	if m.Form == openflow.AsyncNX || m.Form == openflow.AsyncStandard && c.version == openflow.V13 {
+		c.async = m.Masks
+		return
+	}
+	for t := range m.Present {
+		for i, given := range m.Present[t] {
+			if given {
+				c.async[t][i] = m.Masks[t][i]
+			}
+		}
+	}
+}
+
 // notify queues an asynchronous message for the connections that want it, but for one.
 func (s *Switch) notify(t openflow.AsyncType, reason uint32, but *conn, m openflow.Message) {
+	s.notifyIf(t, reason, but, m, func(*conn) bool { return true })
+}
+
+// notifyIf is notify for some connections.
+func (s *Switch) notifyIf(t openflow.AsyncType, reason uint32, but *conn, m openflow.Message, to func(*conn) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if c == but || !c.wants(t, reason) {
+		if c == but || !c.wants(t, reason) || !to(c) {
 			continue
 		}
 		if err := c.out.notice(m); err != nil {

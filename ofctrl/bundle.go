@@ -255,7 +255,8 @@ func (c *conn) checkPortMod(b *bundle, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	return c.checkPort(m.(*openflow.PortMod))
+	_, err = c.checkPort(m.(*openflow.PortMod))
+	return err
 }
 
 // changeTables does a message that is about tables; the lock of the tables is held.

@@ -19,8 +19,11 @@ const (
 	capBundles    = 1 << 9
 )
 
-// flowFormatNXM is NXFF_NXM of NXT_SET_FLOW_FORMAT.
-const flowFormatNXM = 2
+// Formats of NXT_SET_FLOW_FORMAT: NXFF_OPENFLOW10 and NXFF_NXM.
+const (
+	flowFormat10  = 0
+	flowFormatNXM = 2
+)
 
 // actions10 are the actions of OpenFlow 1.0, output to enqueue.
 const actions10 = 0xfff
@@ -108,7 +111,7 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		return c.handleRole(ctx, xid, m)
 	case *openflow.SetAsync:
 		s.mu.Lock()
-		c.async = m.Masks
+		c.setAsync(m)
 		s.mu.Unlock()
 		s.checkMisses()
 		return nil
@@ -132,6 +135,9 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		s.checkMisses()
 		return nil
 	case *openflow.SetFlowFormat:
+		if m.Format != flowFormat10 && m.Format != flowFormatNXM {
+			return fmt.Errorf("flow format %d: %w", m.Format, openflow.BadPermission)
+		}
 		c.nxm.Store(m.Format == flowFormatNXM)
 		return nil
 	case *openflow.FlowModTableID:
@@ -150,17 +156,12 @@ func (c *conn) handle(ctx context.Context, xid uint32, m openflow.Message) error
 		return c.tlvTableMod(m)
 	case *openflow.TLVTableRequest:
 		return c.tlvTable(ctx, xid)
-	case *openflow.Raw:
-		if m.Vendor == nxVendor && m.Subtype == nxtFlowAge {
-			return nil // ages are always told
-		}
+	case *openflow.FlowAge:
+		return nil // ages are always told
 	}
 	// Also replies and asynchronous messages, which are not for a switch.
 	return unsupported(c.version, m)
 }
-
-// nxtFlowAge is NXT_FLOW_AGE.
-const nxtFlowAge = 18
 
 func (c *conn) features() *openflow.FeaturesReply {
 	r := &openflow.FeaturesReply{
@@ -240,30 +241,4 @@ func (c *conn) checkPacketOut(m *openflow.PacketOut) error {
 		return fmt.Errorf("packet-out: %w", openflow.BufferUnknown)
 	}
 	return checkActions(m.Actions)
-}
-
-// configMask are the config bits that a port mod may change.
-const configMask = openflow.ConfigPortDown | openflow.ConfigNoSTP | openflow.ConfigNoRecv | openflow.ConfigNoRecvSTP |
-	openflow.ConfigNoFlood | openflow.ConfigNoFwd | openflow.ConfigNoPacketIn
-
-func (c *conn) portMod(m *openflow.PortMod) error {
-	if err := c.checkPort(m); err != nil {
-		return err
-	}
-	return c.sw.o.Host.SetPortConfig(m.Port, m.Config, m.Mask&configMask)
-}
-
-// checkPort finds the port of a port mod.
-func (c *conn) checkPort(m *openflow.PortMod) error {
-	for _, p := range c.sw.o.Host.Ports() {
-		if p.No != m.Port {
-			continue
-		}
-		// OpenFlow 1.5 made the address optional: all zero.
-		if p.HWAddr != m.HWAddr && (c.version < openflow.V15 || m.HWAddr != [6]byte{}) {
-			return fmt.Errorf("port mod: %w", openflow.PortModBadHWAddr)
-		}
-		return nil
-	}
-	return fmt.Errorf("port mod: %w", openflow.PortModBadPort)
 }

@@ -91,8 +91,9 @@ type Switch struct {
 	frag       uint16
 	desc       openflow.DescReply
 	conns      map[*conn]struct{}
-	remotes    map[string]*remote // by target
-	generation uint64             // of roles
+	portMods   map[openflow.PortNo]ownMod // whose effect is not seen yet
+	remotes    map[string]*remote         // by target
+	generation uint64                     // of roles
 	hasGen     bool
 	failOpen   bool
 	restoring  bool
@@ -109,7 +110,7 @@ func New(o Options) *Switch {
 	}
 	s := &Switch{
 		o: o, log: o.Log, versions: AllVersions, standalone: true,
-		conns: make(map[*conn]struct{}), remotes: make(map[string]*remote),
+		conns: make(map[*conn]struct{}), portMods: make(map[openflow.PortNo]ownMod), remotes: make(map[string]*remote),
 	}
 	s.listening = make(chan struct{})
 	s.listened = sync.OnceFunc(func() { close(s.listening) })

@@ -7,6 +7,23 @@ const (
 	AsyncNX2            // NXT_SET_ASYNC_CONFIG2: the form of 1.4
 )
 
+// reasons are those that a type has in a version.
+func (t AsyncType) reasons(v Version) uint32 {
+	switch {
+	case t == AsyncPacketIn && v < V14:
+		return 1<<(ReasonInvalidTTL+1) - 1
+	case t == AsyncPacketIn:
+		return 1<<(ReasonPacketOut+1) - 1
+	case t == AsyncFlowRemoved:
+		return 1<<(RemovedEviction+1) - 1
+	case t == AsyncTableStatus:
+		return 1<<3 | 1<<4 // vacancy down and up
+	case t == AsyncRequestForward:
+		return 1<<0 | 1<<1 // groups and meters
+	}
+	return 1<<0 | 1<<1 | 1<<2
+}
+
 // asyncFixed reads the form of 1.3: three types, primary and secondary.
 func asyncFixed(b []byte) (c AsyncConfig) {
 	for t := AsyncPacketIn; t <= AsyncFlowRemoved; t++ {
@@ -33,7 +50,21 @@ func asyncProps(b []byte) (c AsyncConfig, err error) {
 
 func decodeSetAsync(d *decoder) (Message, error) {
 	c, err := d.async()
-	return &SetAsync{Masks: c.Masks, Present: c.Present}, err
+	return d.setAsync(c, AsyncStandard, err)
+}
+
+// setAsync checks the reasons of a configuration: the form of 1.3 may have more than there are.
+func (d *decoder) setAsync(c AsyncConfig, form uint8, err error) (Message, error) {
+	for t := range c.Masks {
+		for i, mask := range c.Masks[t] {
+			known := AsyncType(t).reasons(d.v)
+			if mask&^known != 0 && err == nil && (form == AsyncNX2 || form == AsyncStandard && d.v >= V14) {
+				err = bad(AsyncInvalid, "reasons 0x%x of asynchronous message type %d", mask, t)
+			}
+			c.Masks[t][i] = mask & known
+		}
+	}
+	return &SetAsync{Masks: c.Masks, Present: c.Present, Form: form}, err
 }
 
 func decodeGetAsyncReply(d *decoder) (Message, error) {
@@ -49,13 +80,12 @@ func (d *decoder) async() (AsyncConfig, error) {
 }
 
 func decodeNXSetAsync(d *decoder) (Message, error) {
-	c := asyncFixed(d.body)
-	return &SetAsync{Masks: c.Masks, Present: c.Present, Form: AsyncNX}, nil
+	return d.setAsync(asyncFixed(d.body), AsyncNX, nil)
 }
 
 func decodeNXSetAsync2(d *decoder) (Message, error) {
 	c, err := asyncProps(d.body)
-	return &SetAsync{Masks: c.Masks, Present: c.Present, Form: AsyncNX2}, err
+	return d.setAsync(c, AsyncNX2, err)
 }
 
 func encodeSetAsync(e *encoder, m *SetAsync) error {

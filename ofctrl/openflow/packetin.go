@@ -176,12 +176,10 @@ func encodePacketIn(e *encoder, m *PacketIn) error {
 	return nil
 }
 
-// reasonFor is the reason that a version has a number for.
+// reasonFor is the reason that a version has a number for. Versions before 1.2 have the one of an invalid TTL as OVS's
+// extension.
 func reasonFor(v Version, r PacketInReason) PacketInReason {
-	switch {
-	case v <= V11 && r == ReasonInvalidTTL:
-		return ReasonNoMatch
-	case v <= V13 && r >= ReasonActionSet && r <= ReasonPacketOut:
+	if v <= V13 && r >= ReasonActionSet && r <= ReasonPacketOut {
 		return ReasonAction
 	}
 	return r
@@ -211,11 +209,7 @@ func (e *encoder) packetInProps(m *PacketIn) error {
 		prop(pinCookie, func() { e.u32(0); e.u64(m.Cookie) })
 	}
 	prop(pinReason, func() { e.u8(uint8(m.Reason)) })
-	v := e.v
-	if v < V12 {
-		v = 0
-	}
-	prop(pinMetadata, func() { e.matchFields(&m.Metadata, v) })
+	prop(pinMetadata, func() { e.matchFields(&m.Metadata, e.v) }) // OXM in every version
 	switch {
 	case m.Continuation != nil:
 		prop(pinContinuation, func() { e.u32(0); e.bytes(m.Continuation) })
