@@ -17,7 +17,9 @@ var (
 	errFlowExists  = errors.New("updating flow table (File exists)")
 	errFlowMissing = errors.New("updating flow table (No such file or directory)")
 	errFlowDelete  = errors.New("deleting flow (No such file or directory)\nPerhaps you need to specify a UFID?")
-	errNoDP        = errors.New("datapath not found (Invalid argument)")
+	// errPrerequisite: the flow would be wider than its text, as no packet is restricted to have the field.
+	errPrerequisite = errors.New("a field without the eth_type, protocol or type that it belongs to")
+	errNoDP         = errors.New("datapath not found (Invalid argument)")
 )
 
 // flowEdit is what a flow command may do.
@@ -163,7 +165,9 @@ func (e *Engine) edit(key, actions string, edit flowEdit, number odp.NameFunc) (
 	id, err := odp.ParseUFID(key)
 	byUFID := edit.del && err == nil
 	if !byUFID {
-		if m, err = parseFlow(key, number); err != nil {
+		if m, err = parseFlow(key, number); errors.Is(err, errPrerequisite) {
+			return FlowStats{}, fmt.Errorf("updating flow table (Invalid argument): %w", err)
+		} else if err != nil {
 			return FlowStats{}, fmt.Errorf("parsing flow key (%w) (Invalid argument)", err)
 		}
 	}
@@ -231,6 +235,10 @@ func parseFlow(text string, number odp.NameFunc) (flow.Match, error) {
 	m, err := odp.ParseKey(text, number)
 	if err != nil {
 		return m, err
+	}
+	// What can be said of the match is all that it has.
+	if said, err := odp.ParseKey(odp.FormatKey(&m.Key, &m.Mask, odp.TextOptions{}), nil); err != nil || said.Mask != m.Mask {
+		return m, errPrerequisite
 	}
 	m.Mask.SetExact(flow.RecircID)
 	m.Mask.SetExact(flow.PacketType)

@@ -82,6 +82,13 @@ var flowCommandCases = []string{
 	"dpctl/add-flow nodp in_port(2),eth() 1", "dpctl/add-flow", "dpctl/add-flow in_port(1),eth()",
 	"dpctl/del-flows ovs-dummy@x",
 	"dpctl/del-flows", "dpctl/dump-flows",
+	// What stands without its protocol is refused, ports that are not there are not.
+	"dpctl/add-flow in_port(1),eth(),eth_type(0x1236),ipv4(src=1.2.3.4) 2", "dpctl/add-flow in_port(1),eth(),ipv4(src=1.2.3.4) 2",
+	"dpctl/add-flow in_port(1),eth(),eth_type(0x0800),tcp_flags(syn) 2", "dpctl/add-flow in_port(1),eth(),eth_type(0x0800),ipv4(proto=17/1),udp(src=4) 2",
+	"dpctl/add-flow in_port(1),eth(),eth_type(0x86dd),ipv6(proto=58),nd(target=fe80::1) 2", "dpctl/add-flow in_port(77),eth(),eth_type(0x1234) 88",
+	"dpctl/add-flow in_port(1),eth(),eth_type(0x0800),ipv4(proto=17),udp(src=5/0xf) sample(sample=50%,actions(2)),clone(3)",
+	"dpctl/add-flow in_port(1),eth(),eth_type(0x8847),mpls(label=5,tc=0,ttl=3,bos=1) trunc(50),2", "dpctl/add-flow in_port(1),eth(),eth_type(0x0806),arp(op=1) set(eth(src=00:00:00:00:00:02)),2",
+	"dpctl/dump-flows", "dpctl/del-flows",
 	"dpctl/parse-actions 2,set(ipv4(ttl=5)),push_vlan(vid=3,pcp=0)",
 	"upcall/disable-megaflows",
 	"netdev-dummy/receive p1 in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x9999)",
