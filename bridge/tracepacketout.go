@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -21,16 +22,17 @@ func (a *Agent) ofprotoTracePacketOut(args []string) (string, error) {
 		return "", errors.New("a flow and actions are missing")
 	}
 	last := len(args) - 1
-	actions, err := openflow.ParseActions(args[last], nil, nil)
-	if err != nil {
-		return "", err
-	}
 	o, err := parseTraceArgs(args[:last])
 	if err != nil {
 		return "", err
 	}
-	b, key, err := a.traceFlow(o.words)
-	if err != nil {
+	b, key, flowErr := a.traceFlow(o.words)
+	var tlv *openflow.TLVMap
+	if flowErr == nil {
+		tlv = b.tables.TLV().Layout()
+	}
+	actions, err := openflow.ParseActions(args[last], nil, tlv)
+	if err = cmp.Or(err, flowErr); err != nil { // of the actions first, as in OVS
 		return "", err
 	}
 	req := o.request(key)

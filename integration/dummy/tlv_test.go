@@ -143,3 +143,18 @@ func TestTunnelOptionsToController(t *testing.T) {
 	s.contains("flows", s.Ofctl("dump-flows", "br0", "table=1"), "tun_metadata0=0x55 actions=output:2")
 	s.contains("monitor", m.output(), "tun_metadata0=0x77,tun_metadata1=0x3", "tun_metadata0=0x55")
 }
+
+// TestTraceOptions has packet-outs to trace name tunnel options, which are as long as the TLV table has them.
+func TestTraceOptions(t *testing.T) {
+	t.Parallel()
+	s := start(t, 2, "fail_mode=secure")
+	s.Ofctl("add-tlv-map", "br0", "{class=0xffff,type=0,len=4}->tun_metadata0")
+	trace := func(actions string) string {
+		out, _ := s.Try("ovs-appctl", "ofproto/trace-packet-out", "br0", "in_port=1", actions)
+		return out
+	}
+	s.contains("set_field", trace("set_field:5->tun_metadata0,move:tun_metadata0[0..7]->reg0[8..15],2"), "Final flow: reg0=0x500,tun_metadata0=0x5,in_port=1", "Datapath actions: 2")
+	s.contains("delete_field", trace("set_field:5->tun_metadata0,delete_field:tun_metadata0,2"), " -> delete tun_metadata0\n", "Final flow: unchanged")
+	s.contains("an option that is not mapped", trace("set_field:5->tun_metadata1,2"), "tun_metadata1 is not mapped to a tunnel option")
+	s.contains("a value too large", trace("set_field:0x100000000->tun_metadata0,2"), "value too large for tun_metadata0")
+}

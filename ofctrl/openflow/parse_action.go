@@ -253,8 +253,18 @@ func (p *actionParser) setField(s string) (Action, error) {
 		v = u16b(PortNo(be32(v)).to10())
 	}
 	if id.Info().Off < 0 {
-		if _, _, ok := p.st.tlv(id); !ok {
+		_, n, ok := p.st.tlv(id)
+		if !ok {
 			return nil, fmt.Errorf("%s is not mapped to a tunnel option", id)
+		}
+		// Read as long as the longest option.
+		spare := max(len(v)-n, 0)
+		if !allZero(v[:spare]) {
+			return nil, fmt.Errorf("%s: value too large for %s, an option of %d bytes", value, id, n)
+		}
+		v = v[spare:]
+		if mask != nil {
+			mask = mask[spare:]
 		}
 	}
 	return SetField{Field: id, Value: v, Mask: mask}, nil

@@ -107,3 +107,24 @@ func FuzzParseActions(f *testing.F) {
 		}
 	})
 }
+
+// TestParseOptions reads set_field of tunnel options as long as the TLV table has them.
+func TestParseOptions(t *testing.T) {
+	tlv := &TLVMap{{Off: 0, Len: 4}, {Off: 4, Len: 8}}
+	list, err := ParseActions("set_field:5->tun_metadata0,set_field:0x100/0xff00->tun_metadata1", nil, tlv)
+	want := []Action{
+		SetField{Field: flow.TunMetadata0, Value: []byte{0, 0, 0, 5}},
+		SetField{Field: flow.TunMetadata0 + 1, Value: []byte{0, 0, 0, 0, 0, 0, 1, 0}, Mask: []byte{0, 0, 0, 0, 0, 0, 0xff, 0}},
+	}
+	if diff := cmp.Diff(want, list); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for in, want := range map[string]string{
+		"set_field:0x123456789->tun_metadata0": "0x123456789: value too large for tun_metadata0, an option of 4 bytes",
+		"set_field:1->tun_metadata2":           "tun_metadata2 is not mapped to a tunnel option",
+	} {
+		if _, err := ParseActions(in, nil, tlv); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", in, err, want)
+		}
+	}
+}

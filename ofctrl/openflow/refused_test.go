@@ -53,6 +53,7 @@ func TestRefusedFlowMods(t *testing.T) {
 		{"tunnel option that is not mapped", "00015004 00000001", output, NXInvalidTLVField},
 		{"conntrack tuple without state", ip + "0001f00401020304", output, MatchBadPrereq},
 
+		{"delete_field of an option that is not mapped", "", "ffff 0018 00002320 0032 00015004 00000000000000000000", NXInvalidTLVField},
 		{"unknown action", "", "00fe 0008 00000000", ActionBadType},
 		{"unknown vendor", "", "ffff 0010 00001234 0001 000000000000", ActionBadExperimenter},
 		{"unknown vendor action", "", "ffff 0010 00002320 00f0 000000000000", ActionBadExperimenterType},

@@ -164,6 +164,7 @@ func (x *xlate) one(a openflow.Action) bool {
 		x.unsupported("dec_nsh_ttl")
 	case openflow.DeleteField:
 		x.key.DeleteOption(a.Field)
+		x.detail("delete %s", a.Field)
 	default:
 		x.unsupported("an unknown action")
 	}
