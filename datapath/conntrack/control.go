@@ -39,7 +39,7 @@ type Counters struct {
 	L3Checksum, L4Checksum uint64 // wrong
 	InvalidFlags           uint64 // TCP flags that do not go together
 	SequenceFailed         uint64 // TCP sequence numbers outside the windows
-	SequenceBypass         uint64 // TCP segments while those are not checked
+	SequenceBypass         uint64 // TCP segments outside the windows while those are not checked
 	NattedMiss             uint64 // translated in the same zone before, but of no connection
 }
 

@@ -154,24 +154,25 @@ const (
 	renews // the connection is over and this is the first packet of another
 )
 
-// segment moves a TCP connection on. check says that sequence numbers outside the windows are invalid.
-func (c *conn) segment(s *segment, reply, check bool) verdict {
+// segment moves a TCP connection on. check says that sequence numbers outside the windows are invalid; bypassed: they
+// are outside, and valid.
+func (c *conn) segment(s *segment, reply, check bool) (v verdict, bypassed bool) {
 	src, dst := &c.tcp[0], &c.tcp[1]
 	if reply {
 		src, dst = dst, src
 	}
 	if s.bogus() {
-		return invalid
+		return invalid, false
 	}
 	if s.flags&(flagSYN|flagACK) == flagSYN {
 		switch {
 		case src.state >= TCPFinWait2 && dst.state >= TCPFinWait2:
 			src.state, dst.state = TCPClosed, TCPClosed
-			return renews
+			return renews, false
 		case src.state <= TCPSynSent:
 			src.state = TCPSynSent
 			c.timer = TCPFirst
-			return validNew
+			return validNew, false
 		}
 	}
 
@@ -217,8 +218,10 @@ func (c *conn) segment(s *segment, reply, check bool) verdict {
 		skew = int64(int32(dst.end - ack))
 	}
 
+	inWindow := c.inWindow(s, src, dst, seq, end, skew, sws, dws)
+	bypassed = !inWindow && !check
 	switch {
-	case !check || c.inWindow(s, src, dst, seq, end, skew, sws, dws):
+	case inWindow || !check:
 		c.advance(s, src, dst, end, ack, win, sws)
 		c.timer = tcpTimer(src.state, dst.state)
 	case (dst.state < TCPSynSent || dst.state >= TCPFinWait2 || src.state >= TCPFinWait2) &&
@@ -228,11 +231,11 @@ func (c *conn) segment(s *segment, reply, check bool) verdict {
 		ends := *s
 		ends.flags &^= flagACK | flagSYN
 		c.advance(&ends, src, dst, end, ack, win, sws)
-		return nearly
+		return nearly, false
 	default:
-		return invalid
+		return invalid, false
 	}
-	return valid
+	return valid, bypassed
 }
 
 // inWindow reports whether a segment is one that the end may send, and acknowledges what the other

@@ -155,12 +155,13 @@ func (t *Table) advance(c *conn, p *packet.Packet, h *header, reply bool, now in
 	}
 	if c.orig.Proto == packet.ProtoTCP {
 		s := parseSegment(p.Data[h.l4:h.end])
-		switch v = c.segment(&s, reply, t.check); {
+		var bypassed bool
+		switch v, bypassed = c.segment(&s, reply, t.check); {
 		case v == invalid && s.bogus():
 			t.counters.InvalidFlags++
 		case v == invalid:
 			t.counters.SequenceFailed++
-		case !t.check && v != validNew && v != renews:
+		case bypassed:
 			t.counters.SequenceBypass++
 		}
 	} else {

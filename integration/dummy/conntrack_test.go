@@ -77,12 +77,40 @@ func TestConntrackLikeStock(t *testing.T) {
 	if diff := difference(func() string { return text(ours) }, func() string { return text(stock) }); diff != "" {
 		t.Fatalf("(-stock +ours):\n%s\npackets:\n%s", diff, strings.Join(trace, "\n"))
 	}
+	for _, s := range both {
+		bad := func(at int) string {
+			b, _ := hex.DecodeString(trace[len(trace)-1])
+			b = append(b[:12:12], 8, 0, 0x45, 0, 0, 29, 0, 1, 0, 0, 64, 17, 0x66, 0xcd, 10, 0, 0, 1, 10, 0, 0, 2, 7, 208, 0, 80, 0, 9, 0x50, 0x5e, 'x')
+			b[24], b[25] = 0, 0
+			c := packet.Checksum(b[14:34], 0)
+			b[24], b[25] = byte(c>>8), byte(c)
+			b[at]++
+			return hex.EncodeToString(b)
+		}
+		s.receive("p1", bad(25), bad(41))
+		s.Appctl("dpctl/ct-disable-tcp-seq-chk")
+		for _, packet := range trace[:100] {
+			s.receive("p1", packet)
+		}
+		s.Appctl("dpctl/ct-enable-tcp-seq-chk")
+	}
+	counters := func(s *sim) string {
+		var b strings.Builder
+		for _, name := range []string{"l3csum_err", "l4csum_err", "full", "lookup_natted_miss", "tcp_seq_chk_bypass", "tcp_seq_chk_failed", "invalid_tcp_flags"} {
+			fmt.Fprintf(&b, "%s %s\n", name, strings.TrimSpace(s.Appctl("coverage/read-counter", "conntrack_"+name)))
+		}
+		return b.String()
+	}
+	if diff := difference(func() string { return counters(ours) }, func() string { return counters(stock) }); diff != "" {
+		t.Errorf("coverage (-stock +ours):\n%s", diff)
+	}
+	t.Log(counters(ours))
 	if n := strings.Count(text(ours), "\n"); n < packets {
 		t.Errorf("only %d lines to compare", n)
 	}
 	for _, args := range [][]string{
 		{"ct-get-maxconns"}, {"ct-set-maxconns", "10"}, {"ct-get-maxconns"}, {"ct-get-tcp-seq-chk"}, {"ct-disable-tcp-seq-chk"},
-		{"ct-get-tcp-seq-chk"}, {"ct-enable-tcp-seq-chk"}, {"ct-get-nconns", "dummy@ovs-dummy"}, {"ct-get-limits"},
+		{"ct-get-tcp-seq-chk"}, {"ct-enable-tcp-seq-chk"}, {"ct-get-nconns", "dummy@ovs-dummy"}, {"ct-stats-show", "verbose"}, {"ct-stats-show", "zone=5", "verbose"}, {"ct-stats-show", "-m"}, {"ct-stats-show", "dummy@ovs-dummy", "zone=6"}, {"ct-stats-show", "foo"}, {"ct-get-limits"},
 		{"flush-conntrack", "zone=6"}, {"flush-conntrack", "zone=5", "ct_nw_src=10.0.0.2,ct_nw_dst=10.0.0.1"}, {"ct-stats-show"}, {"flush-conntrack", "ct_nw_proto=6,ct_tp_dst=80"},
 		{"flush-conntrack"}, {"ct-stats-show"}, {"ct-bkts"}, {"dump-conntrack"},
 		{"ct-set-limits", "default=10", "zone=7,limit=3"}, {"ct-get-limits"}, {"ct-get-limits", "zone=7,9"}, {"ct-del-limits", "zone=7"}, {"ct-get-limits"},
