@@ -74,6 +74,29 @@ func portMod(config, mask uint32) func(openflow.Version) []openflow.Message {
 	return always(&openflow.PortMod{Port: openflow.PortLocal, HWAddr: [6]byte{0xaa, 0x55, 0xaa, 0x55}, Config: config, Mask: mask})
 }
 
+// until is always up to a version.
+func until(v openflow.Version, m ...openflow.Message) func(openflow.Version) []openflow.Message {
+	return func(is openflow.Version) []openflow.Message {
+		if is > v {
+			return nil
+		}
+		return m
+	}
+}
+
+// monitorRequest asks for all changes of flows.
+func monitorRequest(id uint32) openflow.Message {
+	m := openflow.FlowMonitor{ID: id, Table: 7, OutPort: openflow.PortAny, OutGroup: openflow.GroupAny,
+		Flags: openflow.MonitorInitial | openflow.MonitorAdd | openflow.MonitorRemoved | openflow.MonitorModify | openflow.MonitorActions | openflow.MonitorNoAbbrev}
+	return &openflow.MultipartRequest{Body: &openflow.FlowMonitorRequest{Monitors: []openflow.FlowMonitor{m}}}
+}
+
+func changeFlows(s *sim) {
+	s.Ofctl("add-flow", "br0", "table=7,reg0=3,tcp,actions=2")
+	s.Ofctl("mod-flows", "br0", "table=7,actions=3")
+	s.Ofctl("del-flows", "br0", "table=7")
+}
+
 func formats() (list []notified) {
 	for f := openflow.PacketInStandard; f <= openflow.PacketInNXT2; f++ {
 		list = append(list, notified{name: fmt.Sprintf("packet-in of format %d", f), p: always(&openflow.SetPacketInFormat{Format: f}), happens: func(s *sim) {
@@ -136,6 +159,9 @@ var notifications = slices.Concat([]notified{
 	}},
 	{name: "a port mod of its own", p: portMod(openflow.ConfigNoFwd, openflow.ConfigNoFwd), q: always(&openflow.EchoRequest{})},
 	{name: "a port mod of another", q: portMod(0, openflow.ConfigNoFwd)},
+	// The stock daemon answers those of 1.4 and later with an error that has its memory in it: TestMonitorLikeStock.
+	{name: "a flow monitor", p: until(openflow.V13, monitorRequest(5)), happens: changeFlows},
+	{name: "a flow monitor cancelled", p: until(openflow.V13, &openflow.FlowMonitorCancel{ID: 5}, &openflow.FlowMonitorCancel{ID: 6}), happens: changeFlows},
 	{name: "table status", happens: func(s *sim) {
 		s.Ofctl("-OOpenFlow14", "mod-table", "br0", "9", "vacancy:20,80")
 		for i := range 5 {
