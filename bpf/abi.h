@@ -280,7 +280,7 @@ struct ctx_state {
 	__u32 nw_proto; /* with l4: what is there */
 	__u32 routed; /* an IPv6 routing header has another final destination */
 	__u32 changed;   /* the packet is not what the key says */
-	__u32 pad;
+	__u32 calls;     /* of other programs, so far */
 	__u32 recircs;
 	__u32 sent;      /* copies that went somewhere */
 	__u32 injected;  /* has its actions already */

@@ -248,3 +248,12 @@ static __always_inline int classify(struct __sk_buff *skb, union ctx *c, struct 
 	c->s.search = 0;
 	return search_on(skb, c, cpu);
 }
+
+/* Looks up a packet that came through other programs. When too few of them are left for what may follow, the agent goes on
+ * with it, as with a miss. */
+static __always_inline int classify_again(struct __sk_buff *skb, union ctx *c, struct cpu *cpu)
+{
+	if (c->s.calls > CALLS_MAX)
+		return miss(skb, c, cpu);
+	return classify(skb, c, cpu, frame_len(skb));
+}

@@ -44,6 +44,7 @@ static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_
 		c->key.dp_hash = bpf_htonl(dp_hash);
 		c->s.meta = dp_hash ? META_HASH : 0;
 	}
+	c->s.calls = 0;
 	pair(recircs, sent, 0, 0);
 	pair(injected, trunc, 0, 0);
 	pair(out_port, reason, PORT_NONE, DROP_MAX);
@@ -107,6 +108,7 @@ int inject(struct __sk_buff *skb)
 		if (!c || !c->s.copy)
 			return TC_ACT_SHOT;
 		c->s.copy = 0;
+		c->s.calls = 0;
 		skb->mark = c->s.mark;
 		return go(skb, c, PROG_ACTIONS);
 	}
@@ -172,7 +174,7 @@ int again(struct __sk_buff *skb)
 		return drop(c, DROP_HEADERS);
 	if (c->s.injected)
 		return go(skb, c, PROG_ACTIONS);
-	return classify(skb, c, cpu, frame_len(skb));
+	return classify_again(skb, c, cpu);
 }
 
 /* Goes on with the search behind the first SEARCH_TURN subtables. */
@@ -306,7 +308,7 @@ int lookup(struct __sk_buff *skb)
 	struct cpu *cpu = cpu_get();
 	union ctx *c = ctx_of(cpu);
 
-	return c ? classify(skb, c, cpu, frame_len(skb)) : TC_ACT_SHOT;
+	return c ? classify_again(skb, c, cpu) : TC_ACT_SHOT;
 }
 
 SEC("tc")

@@ -313,7 +313,7 @@ type DatapathCtxState struct {
 	NwProto  uint32
 	Routed   uint32
 	Changed  uint32
-	Pad      uint32
+	Calls    uint32
 	Recircs  uint32
 	Sent     uint32
 	Injected uint32
