@@ -50,6 +50,10 @@ func TestStateful(t *testing.T) {
 	destinationNAT(w, h1, h2, out)
 	t.Log("load balancers")
 	balanced(w, h1, h2, out)
+	// TCP sends again what is lost: that it was, only the counters tell.
+	if out := w.first.Run("ovs-bpfctl", "drops"); strings.Contains(out, "internal") {
+		t.Errorf("the datapath could not go on with packets:\n%s", out)
+	}
 }
 
 // statefulACL wants that h2 may be connected to at port 8080 only, and may itself connect.
