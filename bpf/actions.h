@@ -231,7 +231,8 @@ static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct
 		cpu->total.hit++;
 		return hit(skb, c, cpu, n, frame_len(skb));
 	case SEARCH_MORE:
-		return go(skb, c, PROG_MORE);
+		if (c->s.calls <= max_calls)
+			return go(skb, c, PROG_MORE);
 	}
 	return miss(skb, c, cpu);
 }
@@ -253,7 +254,7 @@ static __always_inline int classify(struct __sk_buff *skb, union ctx *c, struct 
  * with it, as with a miss. */
 static __always_inline int classify_again(struct __sk_buff *skb, union ctx *c, struct cpu *cpu)
 {
-	if (c->s.calls > CALLS_MAX)
+	if (c->s.calls > max_calls)
 		return miss(skb, c, cpu);
 	return classify(skb, c, cpu, frame_len(skb));
 }

@@ -105,9 +105,6 @@ static __always_inline int drop(union ctx *c, __u32 reason)
 /* A copy was lost, the packet itself goes on. */
 static __always_inline void lose(__u32 port, __u32 reason) { count_drop(port, reason); }
 
-/* The kernel takes a packet through 33 other programs, and what happens between two look-ups needs up to 7. */
-#define CALLS_MAX 26
-
 static __always_inline int go(struct __sk_buff *skb, union ctx *c, __u32 prog)
 {
 	c->s.calls++;

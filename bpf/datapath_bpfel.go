@@ -664,6 +664,7 @@ const (
 	DatapathVarCrc32cShift   = "crc32c_shift"
 	DatapathVarCtWords       = "ct_words"
 	DatapathVarHashMul       = "hash_mul"
+	DatapathVarMaxCalls      = "max_calls"
 	DatapathVarMaxPorts      = "max_ports"
 	DatapathVarN_rings       = "n_rings"
 	DatapathVarPortIndexMask = "port_index_mask"
@@ -778,6 +779,7 @@ type DatapathVariableSpecs struct {
 	Crc32cShift   *ebpf.VariableSpec `ebpf:"crc32c_shift"`
 	CtWords       *ebpf.VariableSpec `ebpf:"ct_words"`
 	HashMul       *ebpf.VariableSpec `ebpf:"hash_mul"`
+	MaxCalls      *ebpf.VariableSpec `ebpf:"max_calls"`
 	MaxPorts      *ebpf.VariableSpec `ebpf:"max_ports"`
 	N_rings       *ebpf.VariableSpec `ebpf:"n_rings"`
 	PortIndexMask *ebpf.VariableSpec `ebpf:"port_index_mask"`
@@ -862,6 +864,7 @@ type DatapathVariables struct {
 	Crc32cShift   *ebpf.Variable `ebpf:"crc32c_shift"`
 	CtWords       *ebpf.Variable `ebpf:"ct_words"`
 	HashMul       *ebpf.Variable `ebpf:"hash_mul"`
+	MaxCalls      *ebpf.Variable `ebpf:"max_calls"`
 	MaxPorts      *ebpf.Variable `ebpf:"max_ports"`
 	N_rings       *ebpf.Variable `ebpf:"n_rings"`
 	PortIndexMask *ebpf.Variable `ebpf:"port_index_mask"`

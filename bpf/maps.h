@@ -21,6 +21,7 @@ const volatile __u32 cpu_mask = 0;       /* CPU records - 1 */
 const volatile __u32 cpu_size = sizeof(struct cpu); /* of a record, with its ports */
 const volatile __u32 use_cache = 1;      /* of subtables; 0: in benchmarks */
 const volatile __u32 max_ports = 1;
+const volatile __u32 max_calls = 0;      /* of programs, before the next look-up is left to the agent */
 const volatile __u32 port_mask = 0;      /* records of ports - 1 */
 const volatile __u32 n_rings = 1;
 const volatile __u64 hash_mul[SLOT_WORDS] = {};

@@ -55,10 +55,16 @@ type Options struct {
 
 	Clock clock.Clock // nil: the machine's
 
-	// For tests: attach as kernels before 6.6 do; counters shared as on machines with many CPUs.
+	// For tests: attach as kernels before 6.6 do; counters shared as on machines with many CPUs; programs that a packet goes
+	// through before its next look-up is the agent's.
 	clsact      bool
 	statColumns int
+	maxCalls    int
 }
+
+// defaultMaxCalls leaves 11 of the 33 programs that the kernel takes a packet through to what happens between two look-ups: a new
+// connection that is translated needs that many at worst.
+const defaultMaxCalls = 22
 
 func (o *Options) defaults() error {
 	set := func(p *int, v int) {
@@ -70,6 +76,7 @@ func (o *Options) defaults() error {
 	set(&o.MaxMasks, DefaultMaxMasks)
 	set(&o.MaxPorts, DefaultMaxPorts)
 	set(&o.MaxConns, DefaultMaxConns)
+	set(&o.maxCalls, defaultMaxCalls)
 	set(&o.RingBytes, DefaultRingBytes)
 	set(&o.Handlers, min(runtime.NumCPU(), 4))
 	set(&o.UpcallRate, DefaultUpcallRate)

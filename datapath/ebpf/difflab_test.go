@@ -40,6 +40,7 @@ func newDiffer(t *testing.T) *differ {
 	l.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
 	o := small()
 	o.UpcallRate = -1
+	o.maxCalls = 33 // the specification sends nothing up for that
 	x := &differ{d: l.open(o), patience: 10 * time.Second, fds: map[odp.Port]int{}, ups: make(chan datapath.Upcall, 1<<14)}
 	t.Cleanup(func() { x.d.Close(true) })
 	for i, kind := range []datapath.PortKind{datapath.PortNetdev, datapath.PortNetdev, datapath.PortNetdev, datapath.PortInternal} {

@@ -8,7 +8,7 @@ import (
 
 // maxPrograms is how many programs the kernel lets a packet run through (33), less some that a miss of the flow
 // cache takes.
-const maxPrograms = 26
+const maxPrograms = 28
 
 // nestLimit is how deep copies of copies may be nested, less one (NEST_MAX of bpf/ctx.h).
 const nestLimit = 3

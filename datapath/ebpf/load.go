@@ -76,7 +76,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"bucket_mask": buckets - 1, "port_index_mask": index - 1, "max_ports": uint32(o.MaxPorts),
 		"stat_columns": uint32(columns), "stat_stride": uint32(stride), "stat_atomic": atomics,
 		"stat_mask": slots*uint32(stride) - 1, "port_mask": pow2(o.MaxPorts) - 1, "slot_mask": slots - 1, "cpu_mask": cpus - 1, "cpu_size": uint32(cpuSize(o.MaxPorts)),
-		"n_rings": uint32(o.Handlers), "crc32c_shift": crcShift(), "ct_words": pow2(max(o.MaxConns, 64)) / 64,
+		"max_calls": uint32(o.maxCalls), "n_rings": uint32(o.Handlers), "crc32c_shift": crcShift(), "ct_words": pow2(max(o.MaxConns, 64)) / 64,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
