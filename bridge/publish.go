@@ -146,7 +146,6 @@ func (b *Bridge) configure() {
 	for _, i := range b.sortedIfaces() {
 		i.settings(smallest)
 	}
-	b.warnUnsupported()
 }
 
 // warn logs a configuration error of a key when it is new.

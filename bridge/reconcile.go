@@ -57,6 +57,7 @@ func (a *Agent) reconcile(s *ovsdb.Snapshot) {
 	}
 	for _, b := range a.bridges {
 		b.configure()
+		b.warnUnsupported(s.CollectorSets)
 	}
 	a.configureZones(s)
 	a.publish()

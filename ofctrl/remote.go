@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -54,7 +53,8 @@ type remote struct {
 	sw     *Switch
 	name   string           // in the log
 	config ControllerConfig // guarded by sw.mu
-	mgmt   bool             // the bridge's own service socket
+	mgmt   bool             // a socket of the bridge's own
+	opened func()           // called when a socket was made, or could not be; may be nil
 	target target
 	err    error // the target is unusable
 	stop   context.CancelFunc
@@ -223,7 +223,11 @@ func (r *remote) dial(ctx context.Context) (net.Conn, error) {
 	if !t.tls {
 		return d.DialContext(ctx, t.network, t.address)
 	}
-	config, err := r.clientTLS()
+	files, err := r.sw.files()
+	if err != nil {
+		return nil, err
+	}
+	config, err := tlsfiles.Client(files)
 	if err != nil {
 		return nil, err
 	}
@@ -249,15 +253,13 @@ func shake(ctx context.Context, c *tls.Conn) error {
 	return nil
 }
 
-// clientTLS is the setting of a connection to a controller.
-func (r *remote) clientTLS() (*tls.Config, error) {
-	if r.sw.o.TLS == nil {
-		return nil, tlsfiles.Files{}.Check()
+// files are those of TLS connections, or what is wrong with them now.
+func (s *Switch) files() (func() tlsfiles.Files, error) {
+	files := s.o.TLS
+	if files == nil {
+		files = func() tlsfiles.Files { return tlsfiles.Files{} }
 	}
-	if err := r.sw.o.TLS().Check(); err != nil {
-		return nil, err
-	}
-	return tlsfiles.Client(r.sw.o.TLS)
+	return files, files().Check()
 }
 
 // mark sets the precedence of a socket's packets. That it fails is no reason not to connect.
@@ -272,8 +274,8 @@ func (r *remote) listen(ctx context.Context, serve func(*remote, context.Context
 	said := ""
 	for {
 		l, err := r.open(ctx)
-		if r.mgmt && strings.HasSuffix(r.target.address, ".mgmt") {
-			s.listened()
+		if r.opened != nil {
+			r.opened()
 		}
 		if err == nil {
 			r.set("ACTIVE", nil)
@@ -373,15 +375,12 @@ func (r *remote) serve(ctx context.Context, nc net.Conn) {
 
 // secure does the TLS handshake of a connection that came in.
 func (r *remote) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
-	err := tlsfiles.Files{}.Check()
-	if r.sw.o.TLS != nil {
-		err = r.sw.o.TLS().Check()
-	}
+	files, err := r.sw.files()
 	if err != nil {
 		nc.Close()
 		return nil, err
 	}
-	config, err := tlsfiles.Server(r.sw.o.TLS)
+	config, err := tlsfiles.Server(files)
 	if err != nil {
 		nc.Close()
 		return nil, err

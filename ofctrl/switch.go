@@ -142,6 +142,7 @@ func (s *Switch) Run(ctx context.Context) error {
 	mgmt := newRemote(s, ControllerConfig{
 		Target: "punix:" + filepath.Join(s.o.RunDir, s.o.Bridge+".mgmt"), InactivityProbe: new(serviceProbe),
 	}, true)
+	mgmt.opened = s.listened
 	s.start(mgmt)
 	s.wg.Go(func() { s.serveSnoops(ctx) })
 

@@ -106,7 +106,7 @@ func (s *Switch) socketPath(path string, passive bool) (string, error) {
 			return "", fmt.Errorf("not adding a socket that could overwrite another file: want punix:%s/%s.NAME, or connect to unix:%s/%s.mgmt, which is always there",
 				run, s.o.Bridge, run, s.o.Bridge)
 		}
-		if full == filepath.Join(run, s.o.Bridge+".mgmt") {
+		if full == filepath.Join(run, s.o.Bridge+".mgmt") || full == filepath.Join(run, s.o.Bridge+".snoop") {
 			return "", errors.New("that socket is the bridge's own, which is always there")
 		}
 		return full, nil

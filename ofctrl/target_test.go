@@ -46,6 +46,7 @@ func TestParseTarget(t *testing.T) {
 		{"punix:/run/ovs/br0.x/../db.sock", target{}, "overwrite"},
 		{"punix:/etc/br0.passwd", target{}, "overwrite"},
 		{"punix:br0.mgmt", target{}, "bridge's own"},
+		{"punix:br0.snoop", target{}, "bridge's own"},
 	} {
 		got, err := s.parseTarget(tt.text)
 		if err == nil && got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {

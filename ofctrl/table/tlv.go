@@ -194,7 +194,7 @@ var tunOpts = func() int {
 			return m.Off
 		}
 	}
-	panic("flow.Layout without tun_opts")
+	panic("flow.Layout without tun_opts") // a wrong table, found by any test
 }()
 
 // OptionSpace is the place of options in a key, aliasing it.
