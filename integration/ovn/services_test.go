@@ -155,12 +155,14 @@ func advertised(w *network, h *vm) {
 	h.Run("ip", "link", "set", "eth0", "down")
 	h.Run("ip", "link", "set", "eth0", "up")
 	w.NB("lsp-set-addresses", "p1", "02:00:00:01:00:01 10.1.0.11 fd01::ff:fe01:1")
+	// While an address is tentative others are taken as source, which the router has to ask for first.
 	w.first.Eventually("an address of router advertisements", func() error {
-		if out := h.Run("ip", "-6", "addr", "show", "dev", "eth0"); !strings.Contains(out, "fd01::ff:fe01:1/64") {
+		if out := h.Run("ip", "-6", "addr", "show", "dev", "eth0"); !strings.Contains(out, "fd01::ff:fe01:1/64") || strings.Contains(out, "tentative") {
 			return fmt.Errorf("%s", out)
 		}
 		return nil
 	})
+	w.Sync() // the router knows the address
 	w.reach("the router that advertises", h.Host, "fd01::1")
 }
 
