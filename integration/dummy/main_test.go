@@ -60,7 +60,33 @@ func (s *sim) pcap(port string) string { return filepath.Join(s.Dir, port+".pcap
 // receive has a port receive packets.
 func (s *sim) receive(port string, packets ...string) {
 	s.t.Helper()
-	s.Appctl(append([]string{"netdev-dummy/receive", port}, packets...)...)
+	send := func() { s.Appctl(append([]string{"netdev-dummy/receive", port}, packets...)...) }
+	if !s.IsStock {
+		send()
+		return
+	}
+	// The stock daemon answers before it has forwarded: it takes one packet in a turn of its main loop.
+	want := s.rxPackets(port) + len(packets)
+	send()
+	s.Eventually(port+" has received its packets", func() error {
+		if got := s.rxPackets(port); got < want {
+			return fmt.Errorf("%d of %d", got, want)
+		}
+		return nil
+	})
+}
+
+var rxPackets = regexp.MustCompile(`RX packets:(\d+)`)
+
+// rxPackets is how many packets a port has received.
+func (s *sim) rxPackets(port string) int {
+	_, after, _ := strings.Cut(s.Appctl("dpctl/show", "-s"), ": "+port+" (")
+	m := rxPackets.FindStringSubmatch(after)
+	if m == nil {
+		s.t.Fatalf("no port %s", port)
+	}
+	n, _ := strconv.Atoi(m[1])
+	return n
 }
 
 // sent returns the packets that went out of a port since the last call, in hex.

@@ -72,6 +72,8 @@ type Daemon struct {
 	Database string
 	// Program is the agent's binary; "": the one that is built for the tests.
 	Program string
+	// IsStock tells that it is the stock ovs-vswitchd, to compare with.
+	IsStock bool
 	user    *syscall.Credential // nil: as we are
 	agent   *exec.Cmd
 	exited  chan error
@@ -124,6 +126,7 @@ func Simulated(t testing.TB, args ...string) *Daemon {
 func Stock(t testing.TB) *Daemon {
 	t.Helper()
 	d := newDaemon(t, nil)
+	d.IsStock = true
 	d.endWithTest()
 	d.ExternalDatabase()
 	d.launch("ovs-vswitchd", []string{"--enable-dummy", "--disable-system", "--disable-system-route", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off"})
