@@ -7,10 +7,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet/packettest"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // Random worlds: a packet and flow tables that like its fields.
@@ -229,7 +231,14 @@ func (g *generator) action(id uint8, depth int) openflow.Action {
 			g.bundle(uint16(g.n(2))), openflow.CheckPktLarger{Len: uint16(60 + g.n(3)), Dst: sub("reg0[1..1]")},
 		}[g.n(19)]
 	}
-	switch g.n(26) {
+	switch g.n(29) {
+	case 26:
+		return g.ctAction()
+	case 27:
+		return []openflow.Action{g.learnAction(), openflow.Meter{ID: uint32(1 + g.n(3))}}[g.n(2)]
+	case 28:
+		return []openflow.Action{openflow.CTClear{}, openflow.FinTimeout{Idle: 5}, openflow.DecTTL{IDs: []uint16{1, 2}},
+			openflow.SetMPLSTC{TC: uint8(g.n(8))}, openflow.SetMPLSTTL{TTL: uint8(g.n(4))}}[g.n(5)]
 	case 24:
 		return openflow.CheckPktLarger{Len: uint16(g.n(200)), Dst: flow.Subfield{Field: g.field(setFields), Bits: 1}}
 	case 25:
@@ -370,8 +379,17 @@ func (s *scene) String() string {
 // chooses, on port 3 with a tag more, on port 2 with one less.
 func (s *scene) world() *world {
 	w := newWorld(s.rules[0], s.rules[1])
+	w.o.Features.CTState = true
+	meters := datapath.NewMeters(fakeMeterer{})
 	for _, b := range []*fakeBridge{w.br0, w.br1} {
 		b.frag = s.frag
+		for _, id := range meterIDs {
+			m, err := meters.New(datapath.MeterConfig{Packets: true, Bands: []datapath.MeterBand{{Rate: 1}}})
+			if err != nil {
+				panic(err)
+			}
+			b.tables.AddMeter(table.NewMeter(openflow.MeterConfig{ID: id}, w.clock.Now(), m))
+		}
 		for _, m := range s.groups {
 			if _, err := b.tables.ApplyGroup(m); err != nil {
 				panic(err)

@@ -5,9 +5,11 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/datapath/execute"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -45,6 +47,12 @@ type naive struct {
 	// emitted counts what came out, also in branches that the packet does not take: near the limit of datapath actions,
 	// which only translation knows, it is unknown what happens.
 	emitted int
+	// start is the datapath's key, of which a group's hash is.
+	start flow.Key
+	// later are the copies that ct sends to a table.
+	later []*naive
+	// learned are the flows that learn actions made.
+	learned map[learnedFlow]string
 }
 
 type hashOnce struct {
@@ -67,7 +75,7 @@ func (n *naive) copy(f func()) {
 	n.set = append([]openflow.Action(nil), n.set...)
 	n.stack = append([][]byte(nil), n.stack...)
 	f()
-	was.branches, was.emitted = n.branches, n.emitted
+	was.branches, was.emitted, was.later = n.branches, n.emitted, n.later
 	was.out, was.resubmits, was.failed, was.deep = n.out, n.resubmits, n.failed, n.deep || was.deep
 	was.unknown = n.unknown || was.unknown
 	*n = was
@@ -247,14 +255,14 @@ func (n *naive) checkLen(a openflow.CheckPktLarger, rest []openflow.Action) {
 		larger = 1
 	}
 	for _, way := range []byte{1, 0} {
-		out, deep, unknown := n.out, n.deep, n.unknown
+		out, later, deep, unknown := n.out, n.later, n.deep, n.unknown
 		n.copy(func() {
 			n.writeBits(a.Dst, []byte{way})
 			n.run(rest)
 			n.actionSet()
 		})
 		if way != larger {
-			n.out, n.deep, n.unknown = out, deep, unknown
+			n.out, n.later, n.deep, n.unknown = out, later, deep, unknown
 		}
 	}
 	n.set = nil
@@ -311,8 +319,12 @@ func (n *naive) one(a openflow.Action) bool {
 		n.write(flow.NwTTL, []byte{a.TTL}, nil)
 	case openflow.SetMPLSLabel:
 		n.write(flow.MPLSLabel, []byte{0, byte(a.Label >> 16), byte(a.Label >> 8), byte(a.Label)}, nil)
+	case openflow.SetMPLSTC:
+		n.write(flow.MPLSTC, []byte{a.TC}, nil)
+	case openflow.SetMPLSTTL:
+		n.write(flow.MPLSTTL, []byte{a.TTL}, nil)
 	case openflow.DecTTL:
-		return n.dec(flow.NwTTL)
+		return n.dec(flow.NwTTL, a.IDs...)
 	case openflow.DecMPLSTTL:
 		return n.has(flow.PrereqMPLS) && n.dec(flow.MPLSTTL)
 	case openflow.Resubmit:
@@ -350,6 +362,18 @@ func (n *naive) one(a openflow.Action) bool {
 		n.controller(a.Reason, a.ControllerID, a.MaxLen)
 	case openflow.Bundle:
 		n.bundle(a)
+	case openflow.Meter:
+		if m := n.bridge().tables.Meter(a.ID); m != nil {
+			n.out = append(n.out, fmt.Sprintf("meter %d", m.Datapath.ID()))
+		}
+	case openflow.Learn:
+		n.learn(a)
+	case openflow.CT:
+		n.ct(a)
+	case openflow.CTClear:
+		if n.key.Get(flow.CTState)&0x20 != 0 {
+			conntrack.Clear(&n.key)
+		}
 	case openflow.Exit:
 		n.exit = true
 	}
@@ -369,13 +393,18 @@ func (n *naive) vlan(v, mask uint16, push bool) {
 	}
 }
 
-func (n *naive) dec(id flow.FieldID) bool {
+func (n *naive) dec(id flow.FieldID, controllers ...uint16) bool {
 	if !n.has(id.Info().Prereq) {
 		return true
 	}
 	ttl := n.key.Get(id)
 	if ttl <= 1 {
-		n.controller(openflow.ReasonInvalidTTL, 0, 0xffff)
+		if len(controllers) == 0 {
+			controllers = []uint16{0}
+		}
+		for _, c := range controllers {
+			n.controller(openflow.ReasonInvalidTTL, c, 0xffff)
+		}
 		return false
 	}
 	n.write(id, []byte{byte(ttl - 1)}, nil)
@@ -489,7 +518,7 @@ func (n *naive) choose(g *openflow.GroupMod) *openflow.Bucket {
 		if g.Selection.Method == "" {
 			h = odp.Hash{SymL4: true}
 		}
-		*n.hash = hashOnce{true, execute.Hash(&n.s.key, h)}
+		*n.hash = hashOnce{true, execute.Hash(&n.start, h)}
 	}
 	slots := n.w.br0.tables.Group(g.ID).Slots()
 	return &slots[n.hash.value&uint32(len(slots)-1)].Bucket
@@ -509,7 +538,8 @@ func (n *naive) send(p *Port) {
 			n.set, n.stack, n.exit, n.inSet, n.missRule, n.table = nil, nil, false, false, false, 0
 			n.inGroup = false
 			clear(n.key[flow.DPWords:])
-			zero(&n.key, flow.TunID, flow.CTState, flow.CTMark)
+			zero(&n.key, flow.TunID)
+			conntrack.Clear(&n.key)
 			n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
 			n.key.Set(flow.InPortOXM, uint64(p.PeerPort))
 			n.pipeline()
@@ -605,8 +635,9 @@ func (r *recorder) Recirculate(pkt *packet.Packet, k *flow.Key) {
 	r.back = append(r.back, func() { r.run(p, &key) })
 }
 
-func (r *recorder) Meter(uint32, *packet.Packet) bool { return true }
-func (r *recorder) Drop(odp.DropReason)               {}
+func (r *recorder) Drop(odp.DropReason) {}
+
+func isHash(a odp.Action) bool { _, ok := a.(odp.Hash); return ok }
 
 // item is list[i], or says that there is none.
 func item(list []string, i int) string {
@@ -618,11 +649,11 @@ func item(list []string, i int) string {
 
 // The datapath actions of a translation do to packets what the OpenFlow actions say.
 func TestAgainstNaiveSwitch(t *testing.T) {
-	var compared, emitted, recirculated int
+	var compared, emitted, recirculated, learned int
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawScene(t)
 		w := s.world()
-		n := &naive{s: s, w: w, pkt: packet.Packet{Data: append([]byte(nil), s.data...)}, key: s.key, hash: new(hashOnce)}
+		n := &naive{s: s, w: w, pkt: packet.Packet{Data: append([]byte(nil), s.data...)}, key: s.key, start: s.key, hash: new(hashOnce), learned: make(map[learnedFlow]string)}
 		for i, f := range [][2]flow.FieldID{{flow.VLANTCI, flow.VLANTPID}, {flow.VLANTCI2, flow.VLANTPID2}} {
 			if i < tagsIn(s.data) {
 				n.tags = append(n.tags, VLAN{TPID: uint16(n.key.Get(f[1])), TCI: uint16(n.key.Get(f[0]))})
@@ -632,46 +663,58 @@ func TestAgainstNaiveSwitch(t *testing.T) {
 		n.key.Set(flow.ActsetOutput, uint64(openflow.PortUnset))
 		n.pipeline()
 		if n.failed {
-			n.out = nil
+			n.out, n.later = nil, nil
+		}
+		if n.resumeAll(); n.unknown || n.emitted > maxActions/8 {
+			return
 		}
 
-		var res *datapath.Result
+		dropped := false
 		var actions string
 		rec := new(recorder)
 		rec.run = func(pkt *packet.Packet, key *flow.Key) {
-			res = w.run(key)
+			res := w.run(key)
+			dropped = dropped || res.Drop != odp.DropNone
 			actions += actionsText(res.Actions) + ";"
-			if err := (&execute.Executor{Sink: rec}).Run(pkt, key, res.Actions); err != nil {
+			if err := (&execute.Executor{Sink: rec, Tracker: rec}).Run(pkt, key, res.Actions); err != nil {
 				t.Fatal(err)
+			}
+			if len(res.Actions) > 0 && isHash(res.Actions[0]) { // the same once more, before what was put off
+				last := len(rec.back) - 1
+				rec.back = slices.Insert(rec.back[:last], 0, rec.back[last])
 			}
 		}
 		pkt, key := datapath.Packet{Data: append([]byte(nil), s.data...)}, s.key
 		rec.run(&pkt, &key)
-		for len(rec.back) > 0 {
+		for turns := 0; len(rec.back) > 0; {
+			if turns++; turns > 10*maxForks {
+				t.Fatalf("%sthe packet goes in circles", s)
+			}
 			recirculated++
 			back := rec.back[0]
 			rec.back = rec.back[1:]
 			back()
 		}
-		if n.unknown || n.emitted > maxActions/8 {
-			return
-		}
-		if n.failed != (res.Drop != odp.DropNone) {
-			t.Fatalf("%sdrop is %v, the naive switch says %v; actions %s", s, res.Drop, n.failed, actions)
+		if n.failed != dropped {
+			t.Fatalf("%sdropped: %v, the naive switch says %v; actions %s", s, dropped, n.failed, actions)
 		}
 		if n.deep {
 			return
 		}
 		compared++
 		emitted += len(n.out)
+		learned += len(n.learned)
+		if diff := cmp.Diff(n.learned, w.learnedFlows()); diff != "" {
+			t.Fatalf("%slearned (-naive +translated):\n%s", s, diff)
+		}
 		for i := range max(len(n.out), len(rec.out)) {
 			if want, got := item(n.out, i), item(rec.out, i); want != got {
 				t.Fatalf("%sactions %s\npacket %d of %d, naive %d:\n got %s\nwant %s", s, actions, i, len(rec.out), len(n.out), got, want)
 			}
 		}
 	})
-	t.Logf("%d compared, %d packets out, %d recirculated", compared, emitted, recirculated)
-	if compared < 50 || emitted < 50 || recirculated == 0 {
+	t.Logf("%d compared, %d packets out, %d recirculated, %d flows learned", compared, emitted, recirculated, learned)
+	if compared < 50 || emitted < 50 || recirculated == 0 || learned == 0 {
 		t.Error("the generator makes too few cases that say something")
 	}
 }
