@@ -262,7 +262,8 @@ func (n *naive) checkLen(a openflow.CheckPktLarger, rest []openflow.Action) {
 			n.actionSet()
 		})
 		if way != larger {
-			n.out, n.later, n.deep, n.unknown = out, later, deep, unknown
+			n.out, n.later, n.deep = out, later, deep
+			n.unknown = unknown || n.unknown && n.failed // that it fails counts, if it does
 		}
 	}
 	n.set = nil

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +22,7 @@ func TestWildcards(t *testing.T) {
 		s := (&generator{r: drawRand(t), all: rapid.Bool().Draw(t, "all")}).scene()
 		w := s.world()
 		r := drawRand(t)
-		for {
+		for range 5 { // a packet that ct sends to an earlier table comes back for ever
 			first := w.run(&s.key)
 			if first.Drop != odp.DropNone {
 				dropped++
@@ -71,6 +72,19 @@ func recirculates(res *datapath.Result) (id uint32, ok bool) {
 	return 0, false
 }
 
+// sameCredit compares receivers of traffic: those that each translation makes anew by what they do.
+func sameCredit(a, b datapath.Credit) bool {
+	switch a := a.(type) {
+	case *learning:
+		b, ok := b.(*learning)
+		return ok && a.bridge == b.bridge && a.limit == b.limit && reflect.DeepEqual(a.mod, b.mod)
+	case *finTimeout:
+		b, ok := b.(*finTimeout)
+		return ok && *a == *b
+	}
+	return a == b
+}
+
 func compare(t *rapid.T, s *scene, a, b *datapath.Result) {
 	t.Helper()
 	if d := cmp.Diff(a.Actions, b.Actions); d != "" {
@@ -80,8 +94,8 @@ func compare(t *rapid.T, s *scene, a, b *datapath.Result) {
 		t.Fatalf("results differ: %v %v", a, b)
 	}
 	for i := range a.Credits {
-		if a.Credits[i] != b.Credits[i] {
-			t.Fatal("credits differ")
+		if !sameCredit(a.Credits[i], b.Credits[i]) {
+			t.Fatalf("%scredits differ: %v, %v", s, a.Credits[i], b.Credits[i])
 		}
 	}
 	for i, w := range a.Mask[flow.DPWords:] {
