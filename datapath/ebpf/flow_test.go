@@ -216,7 +216,7 @@ func TestFull(t *testing.T) {
 			t.Fatalf("bucket %d is not empty: %v", i, d.table.buckets.at[i])
 		}
 	}
-	if n := len(d.table.freeSlots); n != len(d.table.slots.at) {
+	if n := d.table.freeSlots.len(); n != len(d.table.slots.at) {
 		t.Errorf("%d slots are free", n)
 	}
 }

@@ -39,8 +39,8 @@ type table struct {
 	freeEntries []uint32
 	bySlot      []uint32 // entry + 1 of a live slot
 	flows       int
-	freeSlots   []uint32
-	freeBlocks  []uint32
+	freeSlots   *freeList
+	freeBlocks  *freeList
 	retired     []retirement
 
 	subs      map[[flow.DPWords]uint64]uint16
@@ -353,7 +353,7 @@ func (t *table) subtableOf(m *flow.Match) (uint16, error) {
 
 // put installs or replaces a flow.
 func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
-	if len(t.freeSlots) == 0 || len(t.freeBlocks) < len(w)-1 {
+	if t.freeSlots.len() == 0 || t.freeBlocks.len() < len(w)-1 {
 		return 0, datapath.ErrFull
 	}
 	id, err := t.subtableOf(&f.Match)
@@ -367,8 +367,11 @@ func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
 		return 0, datapath.ErrFull
 	}
 
-	slot := t.freeSlots[len(t.freeSlots)-1]
-	blocks := slices.Clone(t.freeBlocks[len(t.freeBlocks)-(len(w)-1):])
+	slot := t.freeSlots.take()
+	blocks := make([]uint32, len(w)-1)
+	for i := range blocks {
+		blocks[i] = t.freeBlocks.take()
+	}
 	w.link(append([]uint32{slot}, blocks...))
 	t.acts.at[slot].W = w[0]
 	for i, b := range blocks {
@@ -389,23 +392,24 @@ func (t *table) put(f *datapath.Flow, w words) (datapath.FlowRef, error) {
 		t.retired = append(t.retired, retirement{slot: was, blocks: en.blocks, entry: e, gen: en.gen, sub: -1})
 		en.old = append(en.old, replaced{was, taken})
 		t.bySlot[was] = 0
-		t.take(len(blocks))
 		en.slot, en.blocks, en.actions = slot, blocks, slices.Clone(f.Actions)
 		t.bySlot[slot] = e + 1
 		return t.ref(e), nil
 	}
 	if err := t.place(st, &key, slot); err != nil {
+		t.giveBack(slot, blocks)
 		return 0, err
 	}
 	atomic.StoreUint32(&s.Sub, uint32(id)+1)
-	t.take(len(blocks))
 	return t.ref(t.adopt(id, slot, blocks, slices.Clone(f.Actions))), nil
 }
 
-// take removes what put used from the free lists.
-func (t *table) take(blocks int) {
-	t.freeSlots = t.freeSlots[:len(t.freeSlots)-1]
-	t.freeBlocks = t.freeBlocks[:len(t.freeBlocks)-blocks]
+// giveBack frees the memory of a flow that no program sees.
+func (t *table) giveBack(slot uint32, blocks []uint32) {
+	t.freeSlots.add(slot)
+	for _, b := range blocks {
+		t.freeBlocks.add(b)
+	}
 }
 
 // adopt makes the entry of a live slot.
@@ -515,8 +519,7 @@ func (t *table) reclaim(rs []retirement) {
 			en.old = slices.DeleteFunc(en.old, func(o replaced) bool { return o.slot == r.slot })
 		}
 		t.clear(r.slot)
-		t.freeSlots = append(t.freeSlots, r.slot)
-		t.freeBlocks = append(t.freeBlocks, r.blocks...)
+		t.giveBack(r.slot, r.blocks)
 	}
 }
 
@@ -586,6 +589,7 @@ func (t *table) open(maxFlows, maxMasks, portMasks, stride, laneBlocks int) erro
 	t.maxFlows, t.maxMasks, t.stride = maxFlows, maxMasks, stride
 	t.entries = make([]entry, maxFlows)
 	t.bySlot = make([]uint32, len(t.slots.at))
+	t.freeSlots, t.freeBlocks = newFreeList(len(t.slots.at)), newFreeList(len(t.acts.at))
 	t.subs = map[[flow.DPWords]uint64]uint16{}
 	t.subInfo = make([]subInfo, len(t.subtables.at))
 	for i := range t.entries {
@@ -639,16 +643,16 @@ func (t *table) open(maxFlows, maxMasks, portMasks, stride, laneBlocks int) erro
 			}
 		}
 	}
-	for slot := len(t.slots.at) - 1; slot >= 0; slot-- {
+	for slot := range t.slots.at {
 		if t.bySlot[slot] == 0 {
 			atomic.StoreUint32(&t.slots.at[slot].Sub, 0)
 			t.clear(uint32(slot))
-			t.freeSlots = append(t.freeSlots, uint32(slot))
+			t.freeSlots.add(uint32(slot))
 		}
 	}
-	for b := len(t.acts.at) - laneBlocks - 1; b >= len(t.slots.at); b-- {
+	for b := len(t.slots.at); b < len(t.acts.at)-laneBlocks; b++ {
 		if usedBlock[b/64]&(1<<(b%64)) == 0 {
-			t.freeBlocks = append(t.freeBlocks, uint32(b))
+			t.freeBlocks.add(uint32(b))
 		}
 	}
 	return nil

@@ -36,7 +36,11 @@ const cpuTX = 0
 func metrics() []metric {
 	pps := func(name string, n int, flow func(int) header) metric {
 		return metric{name: name, series: []series{{name, "packets/s", false}}, measure: func(ctx context.Context, o *options, b *bed) ([]float64, error) {
-			return packets(o, b, n, flow)
+			rate, err := packets(o, b, n, flow)
+			if b.ctl != nil { // its megaflows would keep a daemon busy while the next forwarder is measured
+				err = errors.Join(err, b.ctl.purge(ctx))
+			}
+			return rate, err
 		}}
 	}
 	return []metric{
