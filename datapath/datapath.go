@@ -35,8 +35,9 @@ type PortSpec struct {
 	Name    string
 	Kind    PortKind
 	Ifindex int
-	Type    string   // OVSDB Interface type, for dumps: "system", "internal"...
-	Number  odp.Port // wanted number; PortNone: any
+	Type    string      // OVSDB Interface type, for dumps: "system", "internal"...
+	Number  odp.Port    // wanted number; PortNone: any
+	Tunnel  *TunnelSpec // of PortTunnel; Ifindex is 0 if it is native
 }
 
 // Peer is the other end of a veth, in another network namespace.
