@@ -6,8 +6,10 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,7 +41,7 @@ func ovnRules(n int) (mods []*openflow.FlowMod, copies int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines := fillTables(strings.Split(strings.TrimSpace(string(text)), "\n"))
 	seen := make(map[string]bool) // a flow that has none of these numbers is the same in every copy
 	for ; len(mods) < n; copies++ {
 		if copies > 255 {
@@ -62,6 +64,30 @@ func ovnRules(n int) (mods []*openflow.FlowMod, copies int, err error) {
 	mods = mods[:n]
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(mods), func(i, j int) { mods[i], mods[j] = mods[j], mods[i] })
 	return mods, copies, nil
+}
+
+// ovnTables is how many tables have rules.
+const ovnTables = 90
+
+// fillTables has tables that the deployment does not use have the flows of tables that it does, until there are ovnTables.
+func fillTables(lines []string) []string {
+	byTable := map[int][]string{}
+	for _, line := range lines {
+		number, rest, _ := strings.Cut(strings.TrimPrefix(line, "table="), ",")
+		t, _ := strconv.Atoi(number)
+		byTable[t] = append(byTable[t], rest)
+	}
+	used := slices.Sorted(maps.Keys(byTable))
+	for t := 1; len(byTable) < ovnTables; t++ {
+		if byTable[t] != nil {
+			continue
+		}
+		byTable[t] = byTable[used[len(byTable)-len(used)+1]] // behind table 0, which is classified by port
+		for _, rest := range byTable[t] {
+			lines = append(lines, fmt.Sprintf("table=%d,%s", t, rest))
+		}
+	}
+	return lines
 }
 
 // What differs between copies, in a flow's text.

@@ -18,7 +18,7 @@ func TestOVNRules(t *testing.T) {
 		m.Match.Normalize()
 		matches[fmt.Sprint(m.Table, m.Priority, m.Match)] = true
 	}
-	if len(mods) != n || len(matches) != n || len(tables) != 76 || copies != 5 {
+	if len(mods) != n || len(matches) != n || len(tables) != ovnTables || copies != 4 {
 		t.Errorf("%d flow mods, %d different matches, %d tables, %d copies", len(mods), len(matches), len(tables), copies)
 	}
 }
