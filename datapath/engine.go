@@ -42,6 +42,8 @@ type EngineOptions struct {
 	Mono func() int64
 	// Count adds to a coverage counter; may be nil.
 	Count func(name string, n uint64)
+	// Resolver takes the packets of native tunnels that have no next hop; may be nil for a datapath without them.
+	Resolver Resolver
 }
 
 // Engine stands between a datapath and the pipeline: it answers misses with megaflows, keeps them

@@ -22,6 +22,8 @@ type NextHop struct {
 	// Outer Ethernet addresses. DstMAC zero: the neighbour is not resolved; packets wait in user space.
 	SrcMAC, DstMAC [6]byte
 	MTU            int // of the way, bytes of the outer IP packet
+	// Local: Dst is the host itself and Ifindex its loopback device, whose addresses are zero. Nothing has to be resolved.
+	Local bool
 }
 
 // UnderlayDevice is a device of the host on which encapsulated packets arrive.
@@ -38,4 +40,24 @@ type Underlayer interface {
 	DelNextHop(dst netip.Addr, mark uint32) error
 	// SetUnderlay says where encapsulated packets arrive, all of it.
 	SetUnderlay([]UnderlayDevice) error
+}
+
+// TunnelPortRanger is an Underlayer that takes the outer UDP source ports of packets, which tell their flows apart, from
+// a range (tnl/egress_port_range). Until told, it is the default one.
+type TunnelPortRanger interface {
+	SetTunnelPorts(first, last uint16) error
+}
+
+// The outer UDP source ports of Linux and OVS.
+const (
+	DefaultTunnelPortFirst = 32768
+	DefaultTunnelPortLast  = 61000
+)
+
+// Resolver finds the next hops that an Underlayer asks for: packets of native tunnels without one come up.
+type Resolver interface {
+	// Resolve has a packet wait for the next hop of (dst, mark). send executes it again, once the datapath knows the
+	// next hop; it runs before Resolve returns or later on another goroutine, or never, and then the drop is counted.
+	// What send needs it must own: size says how many bytes that are. Safe for concurrent use.
+	Resolve(dst netip.Addr, mark uint32, size int, send func())
 }
