@@ -27,6 +27,9 @@ const (
 	UpcallSFlow
 	UpcallFlowSample
 	UpcallIPFIX
+	// UpcallNextHop is no action's: the datapath has no next hop for what goes out of a native tunnel port, which the
+	// cookie is. The packet's key has the tunnel.
+	UpcallNextHop
 )
 
 // Userspace sends a copy of the packet up with a cookie.
