@@ -38,7 +38,7 @@ func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
 		return nil, err
 	}
 	stale, staleErr := ebpf.RemoveStale(filepath.Dir(dir))
-	dp, err := ebpf.Open(ctx, ebpf.Options{Name: "ovs-bpf", PinDir: dir})
+	dp, err := ebpf.Open(ctx, ebpf.Options{Name: "ovs-bpf", PinDir: dir, MaxConns: o.MaxConns})
 	if err != nil {
 		devices.Close()
 		return nil, err

@@ -19,6 +19,11 @@ func openDummy(o *daemon.Options, clk *clock.Warp) (*base, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simulated datapath: %w", err)
 	}
+	if o.MaxConns != 0 {
+		if err := dp.Conntrack().SetMax(uint32(o.MaxConns)); err != nil {
+			return nil, fmt.Errorf("--ct-maxconns: %w", err)
+		}
+	}
 	return &base{
 		datapath: dp, devices: devices, types: dummyTypes(o.Dummy, o.DisableSystem), mono: dp.Mono, where: ", simulated",
 		register: func(s *unixctl.Server, a *bridge.Agent) {

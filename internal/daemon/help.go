@@ -62,6 +62,10 @@ Logging:
                           how to reach the system's logger
   --syslog-target=HOST:PORT  also send to a remote logger by UDP
 
+Datapath:
+  --ct-maxconns=N         track up to N connections, 1 to 1000000
+                          (default: 262144; see dpctl/ct-set-maxconns)
+
 Simulation:
   --enable-dummy          simulate: without root, bridges of datapath_type
                           dummy on simulated devices, others are refused

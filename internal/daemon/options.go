@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -31,6 +32,7 @@ type Options struct {
 
 	Mlockall      bool
 	HwRawIOAccess bool
+	MaxConns      int // connections that are tracked, at most; 0: the datapath's default
 	TLS           TLS
 
 	Dummy              Dummy
@@ -135,6 +137,7 @@ func (o *Options) table() []option {
 		}},
 		{"dummy-numa", 0, requiredArgument, text(&o.DummyNUMA)},
 		{"hw-rawio-access", 0, noArgument, flag(&o.HwRawIOAccess)},
+		{"ct-maxconns", 0, requiredArgument, o.setMaxConns},
 	}
 }
 
@@ -149,6 +152,18 @@ func (o *Options) setDB(v string, _ bool) (bool, error) {
 		return false, nil
 	}
 	return false, absolute(&o.EmbeddedFile, name)
+}
+
+// maxMaxConns bounds --ct-maxconns: the connections of so many are as far as tests go.
+const maxMaxConns = 1000000
+
+func (o *Options) setMaxConns(v string, _ bool) (bool, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxMaxConns {
+		return false, fmt.Errorf("--ct-maxconns=%s: give a number of connections from 1 to %d", v, maxMaxConns)
+	}
+	o.MaxConns = n
+	return false, nil
 }
 
 func (o *Options) setPidfile(v string, has bool) (bool, error) {

@@ -75,6 +75,7 @@ func TestParse(t *testing.T) {
 				o.OverwritePidfile, o.SelfConfinement, o.SyslogMethod, o.SyslogTarget = true, false, "null", "h:1"
 				o.HwRawIOAccess, o.Dummy = true, DummySystem
 			})},
+		{"connections", "--ct-maxconns=1000000", base(func(o *Options) { o.MaxConns = 1000000 })},
 		{"embedded database", "--db embedded", base(func(o *Options) {
 			o.Database, o.Embedded, o.EmbeddedFile = "", true, "/conf/openvswitch/conf.db"
 		})},
@@ -110,6 +111,8 @@ func TestParseErrors(t *testing.T) {
 		{"--detach=3", "option '--detach' doesn't allow an argument"},
 		{"--mlock=2", "option '--mlockall' doesn't allow an argument"},
 		{"--enable-dummy=zz", "zz: unknown dummy level"},
+		{"--ct-maxconns=1000001", "--ct-maxconns=1000001: give a number of connections from 1 to 1000000"},
+		{"--ct-maxconns=x", "--ct-maxconns=x: give a number of connections from 1 to 1000000"},
 		{"--dpdk", "Using --dpdk to configure DPDK is not supported."},
 		{"--db=x", "--db=x: unknown kind of database; give embedded, embedded:FILE, or a DATABASE to connect to"},
 		{"--db=embedded unix:x", "--db embedded serves the database itself; it cannot connect to unix:x as well"},
