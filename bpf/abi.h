@@ -7,7 +7,7 @@
 #include "flow_key.h"
 #include "ct_abi.h"
 
-#define LAYOUT_VERSION 4
+#define LAYOUT_VERSION 5
 
 #define PORT_NONE 0xffffffffu
 #define IFNAMSIZ 16
@@ -69,8 +69,8 @@ struct port_drops {
 
 /* ---- megaflows ---- */
 
-/* Words in the longest mask; all words without tunnel and conntrack are 19. */
-#define SLOT_WORDS 22
+/* Words in the longest mask: all without the tunnel's options, and two of these. */
+#define SLOT_WORDS (KW_TUN_OPTS + 2)
 
 /* A megaflow. Dead slots are skipped; the words of a slot change only while it is dead and a
  * grace period after its death. What a dense subtable needs are two cache lines side by side, all in little memory: with many
@@ -92,7 +92,6 @@ struct flow_slot {
 /* The words of a slot behind those, if the subtable is not dense. */
 struct key_tail {
 	__u64 key[SLOT_WORDS - DENSE_WORDS];
-	__u64 reserved;
 };
 
 struct flow_stats {
@@ -109,8 +108,8 @@ struct subtable {
 	__u16 dense; /* the first DENSE_WORDS of the key, whatever their masks are */
 	__u32 seed;
 	__u64 mask[SLOT_WORDS];
-	__u8 idx[24];
-	__u64 reserved[6];
+	__u8 idx[(SLOT_WORDS + 7) / 8 * 8];
+	__u64 reserved[19]; /* a power of two is reached without multiplication */
 };
 
 /* Entry: slot << 32 | signature; signature 0: empty. overflow counts the entries that would

@@ -222,11 +222,11 @@ static __always_inline int miss(struct __sk_buff *skb, union ctx *c, struct cpu 
 	return go(skb, c, PROG_UPCALL);
 }
 
-static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct cpu *cpu)
+static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, const int wide)
 {
 	__u32 n = 0;
 
-	switch (search(c, cpu, &n)) {
+	switch (search(c, cpu, &n, wide)) {
 	case SEARCH_HIT:
 		cpu->total.hit++;
 		return hit(skb, c, cpu, n, frame_len(skb));
@@ -238,23 +238,25 @@ static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct
 }
 
 /* Finds the flow of a parsed packet and does what it says. */
-static __always_inline int classify(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, __u32 len)
+static __always_inline int classify(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, __u32 len, const int wide)
 {
-	__u32 n = cache_lookup(c, cpu);
+	__u32 n = cache_lookup(c, cpu, wide);
 
+	if (!wide && n == SLOT_WIDE)
+		return go(skb, c, PROG_LOOKUP);
 	if (n != SLOT_NONE) {
 		cpu->total.cache_hit++;
 		return hit(skb, c, cpu, n, len);
 	}
 	c->s.search = 0;
-	return search_on(skb, c, cpu);
+	return search_on(skb, c, cpu, wide);
 }
 
 /* Looks up a packet that came through other programs. When too few of them are left for what may follow, the agent goes on
  * with it, as with a miss. */
-static __always_inline int classify_again(struct __sk_buff *skb, union ctx *c, struct cpu *cpu)
+static __always_inline int classify_again(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, const int wide)
 {
 	if (c->s.calls > max_calls)
 		return miss(skb, c, cpu);
-	return classify(skb, c, cpu, frame_len(skb));
+	return classify(skb, c, cpu, frame_len(skb), wide);
 }

@@ -69,14 +69,14 @@ static __always_inline int receive(struct __sk_buff *skb, __u32 sender)
 	pair(in_port, sender, port, sender);
 	start(skb, c, port, 0, 0);
 	if (parse_plain(skb, c, len))
-		return classify(skb, c, cpu, len);
+		return classify(skb, c, cpu, len, 0);
 	switch (parse(skb, c)) {
 	case PARSE_PULL:
 		return go(skb, c, PROG_AGAIN);
 	case PARSE_LIMIT:
 		return drop(c, DROP_HEADERS);
 	}
-	return classify(skb, c, cpu, len);
+	return classify(skb, c, cpu, len, 0);
 }
 
 /* Of a netdev port: what the device received. */
@@ -174,7 +174,7 @@ int again(struct __sk_buff *skb)
 		return drop(c, DROP_HEADERS);
 	if (c->s.injected)
 		return go(skb, c, PROG_ACTIONS);
-	return classify_again(skb, c, cpu);
+	return classify_again(skb, c, cpu, 0);
 }
 
 /* Goes on with the search behind the first SEARCH_TURN subtables. */
@@ -184,7 +184,7 @@ int more(struct __sk_buff *skb)
 	struct cpu *cpu = cpu_get();
 	union ctx *c = ctx_of(cpu);
 
-	return c ? search_on(skb, c, cpu) : TC_ACT_SHOT;
+	return c ? search_on(skb, c, cpu, 1) : TC_ACT_SHOT;
 }
 
 /* Makes the key say what actions have made of the packet. */
@@ -308,7 +308,7 @@ int lookup(struct __sk_buff *skb)
 	struct cpu *cpu = cpu_get();
 	union ctx *c = ctx_of(cpu);
 
-	return c ? classify_again(skb, c, cpu) : TC_ACT_SHOT;
+	return c ? classify_again(skb, c, cpu, 1) : TC_ACT_SHOT;
 }
 
 SEC("tc")

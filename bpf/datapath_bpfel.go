@@ -342,7 +342,7 @@ type DatapathDpConfig struct {
 	_             structs.HostLayout
 	Layout        uint32
 	Order         uint32
-	HashMul       [22]uint64
+	HashMul       [39]uint64
 	Jiffies       uint64
 	Ktime         uint64
 	InjectIfindex uint32
@@ -423,9 +423,8 @@ type DatapathInjectRec struct {
 }
 
 type DatapathKeyTail struct {
-	_        structs.HostLayout
-	Key      [15]uint64
-	Reserved uint64
+	_   structs.HostLayout
+	Key [32]uint64
 }
 
 type DatapathOrder struct {
@@ -510,9 +509,9 @@ type DatapathSubtable struct {
 	Words    uint16
 	Dense    uint16
 	Seed     uint32
-	Mask     [22]uint64
-	Idx      [24]uint8
-	Reserved [6]uint64
+	Mask     [39]uint64
+	Idx      [40]uint8
+	Reserved [19]uint64
 }
 
 type DatapathTotals struct {

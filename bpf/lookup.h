@@ -9,6 +9,7 @@
 
 #define SEARCH_TURN 16 /* subtables tried by one program; then the next goes on */
 #define SLOT_NONE 0xffffffffu
+#define SLOT_WIDE 0xfffffffeu /* the mask is too long for this program */
 
 /* Multilinear hash: each word has a random odd multiplier of this instance. The steps do not
  * depend on each other, so they overlap in the CPU. */
@@ -66,20 +67,27 @@ static __always_inline int masked_matches(const union ctx *c, const struct subta
 	return !d;
 }
 
-/* Classes of mask length, so that the loops over words are straight code. */
-static __always_inline __u64 subtable_hash(const union ctx *c, const struct subtable *st, __u64 *m)
+/* Classes of mask length, so that the loops over words are straight code. Masks of more words than WORDS_MOST are rare, and
+ * only programs that are entered by a call know them: ingress has no room for that. */
+#define WORDS_FEW 8
+#define WORDS_SOME 12
+#define WORDS_MOST 22
+
+static __always_inline __u64 subtable_hash(const union ctx *c, const struct subtable *st, __u64 *m, const int wide)
 {
 	if (st->dense)
 		return dense_hash(c, st, m);
-	if (st->words <= 8)
-		return masked_hash(c, st, 8);
-	if (st->words <= 12)
-		return masked_hash(c, st, 12);
+	if (st->words <= WORDS_FEW)
+		return masked_hash(c, st, WORDS_FEW);
+	if (st->words <= WORDS_SOME)
+		return masked_hash(c, st, WORDS_SOME);
+	if (!wide || st->words <= WORDS_MOST)
+		return masked_hash(c, st, WORDS_MOST);
 	return masked_hash(c, st, SLOT_WORDS);
 }
 
 static __always_inline int slot_matches(const union ctx *c, const struct subtable *st, __u32 id,
-					const __u64 *m, __u32 n)
+					const __u64 *m, __u32 n, const int wide)
 {
 	const struct flow_slot *slot = AT(slots, n);
 	const struct key_tail *tail;
@@ -89,10 +97,12 @@ static __always_inline int slot_matches(const union ctx *c, const struct subtabl
 	if (st->dense)
 		return dense_matches(m, slot);
 	tail = AT(key_tails, n);
-	if (st->words <= 8)
-		return masked_matches(c, st, slot, tail, 8);
-	if (st->words <= 12)
-		return masked_matches(c, st, slot, tail, 12);
+	if (st->words <= WORDS_FEW)
+		return masked_matches(c, st, slot, tail, WORDS_FEW);
+	if (st->words <= WORDS_SOME)
+		return masked_matches(c, st, slot, tail, WORDS_SOME);
+	if (!wide || st->words <= WORDS_MOST)
+		return masked_matches(c, st, slot, tail, WORDS_MOST);
 	return masked_matches(c, st, slot, tail, SLOT_WORDS);
 }
 
@@ -133,8 +143,8 @@ static __always_inline __u32 bucket_find(const struct bucket *b, __u32 sig, cons
 	return found ? found >> 32 : SLOT_NONE;
 }
 
-/* The slot of this packet in a subtable; SLOT_NONE. */
-static __always_inline __u32 subtable_find(const union ctx *c, __u32 id, const int expected)
+/* The slot of this packet in a subtable; SLOT_NONE, SLOT_WIDE. */
+static __always_inline __u32 subtable_find(const union ctx *c, __u32 id, const int expected, const int wide)
 {
 	const struct subtable *st;
 	__u32 sig, at, n;
@@ -142,7 +152,9 @@ static __always_inline __u32 subtable_find(const union ctx *c, __u32 id, const i
 
 	barrier_var(id); /* else what the compiler knows of it spares it the mask, which old verifiers need */
 	st = AT(subtables, id & (MASKS_MAX - 1));
-	h = subtable_hash(c, st, m);
+	if (!wide && !st->dense && st->words > WORDS_MOST)
+		return SLOT_WIDE;
+	h = subtable_hash(c, st, m, wide);
 	sig = (__u32)(h >> 32) | 1;
 	at = (__u32)h & bucket_mask;
 	for (int turn = 0; turn < 2; turn++) {
@@ -151,7 +163,7 @@ static __always_inline __u32 subtable_find(const union ctx *c, __u32 id, const i
 		n = bucket_find(b, sig, expected);
 		if (n != SLOT_NONE) {
 			n &= slot_mask;
-			if (slot_matches(c, st, id, m, n))
+			if (slot_matches(c, st, id, m, n, wide))
 				return n;
 		}
 		if (!b->overflow)
@@ -161,14 +173,14 @@ static __always_inline __u32 subtable_find(const union ctx *c, __u32 id, const i
 	return SLOT_NONE;
 }
 
-/* The slot of this packet if it is in the subtable that the cache names; SLOT_NONE. */
-static __always_inline __u32 cache_lookup(union ctx *c, const struct cpu *cpu)
+/* The slot of this packet if it is in the subtable that the cache names; SLOT_NONE, SLOT_WIDE. */
+static __always_inline __u32 cache_lookup(union ctx *c, const struct cpu *cpu, const int wide)
 {
 	__u32 at = cache_hash(c), id;
 
 	c->s.hash = at;
 	id = cpu->cache[at];
-	return id ? subtable_find(c, id - 1, 1) : SLOT_NONE;
+	return id ? subtable_find(c, id - 1, 1, wide) : SLOT_NONE;
 }
 
 static __always_inline void cache_store(const union ctx *c, struct cpu *cpu, __u32 id)
@@ -181,7 +193,7 @@ static __always_inline void cache_store(const union ctx *c, struct cpu *cpu, __u
 enum search_result { SEARCH_HIT, SEARCH_MISS, SEARCH_MORE };
 
 /* Tries the next subtables from c->s.search on. */
-static __always_inline int search(union ctx *c, struct cpu *cpu, __u32 *result)
+static __always_inline int search(union ctx *c, struct cpu *cpu, __u32 *result, const int wide)
 {
 	__u32 zero = 0, pos = c->s.search, n;
 	struct dp_config *cfg = bpf_map_lookup_elem(&config, &zero);
@@ -196,8 +208,10 @@ static __always_inline int search(union ctx *c, struct cpu *cpu, __u32 *result)
 		if (pos >= o->n)
 			return SEARCH_MISS;
 		id = o->id[pos & (MASKS_MAX - 1)];
+		n = subtable_find(c, id, 0, wide);
+		if (!wide && n == SLOT_WIDE)
+			break;
 		cpu->total.mask_hit++;
-		n = subtable_find(c, id, 0);
 		if (n != SLOT_NONE) {
 			cpu->sub_hits[id & (MASKS_MAX - 1)]++;
 			cache_store(c, cpu, id);

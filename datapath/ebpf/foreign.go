@@ -22,12 +22,14 @@ type format struct {
 	slot, counts, key, keyWords, tail  int // counts 0: none in the slot
 	subtable, wordsLen, mask, maskIdx  int
 	port, portCounts, cpuHead, cpuPort int // portCounts: per-CPU map's value; 0: in the CPU records, from cpuHead on
+	inject                             int // in the configuration: the device for copies
 }
 
 // formats are those that flows are taken over from.
 var formats = map[int]format{
-	3: {slot: 192, key: 16, keyWords: 22, subtable: 208, wordsLen: 4, mask: 32, maskIdx: 8, port: 64, portCounts: 416},
-	4: {slot: 128, counts: 16, key: 48, keyWords: 7, tail: 128, subtable: 256, wordsLen: 2, mask: 8, maskIdx: 184, port: 64, cpuHead: portsOffset, cpuPort: 64},
+	3: {slot: 192, key: 16, keyWords: 22, subtable: 208, wordsLen: 4, mask: 32, maskIdx: 8, port: 64, portCounts: 416, inject: 200},
+	4: {slot: 128, counts: 16, key: 48, keyWords: 7, tail: 128, subtable: 256, wordsLen: 2, mask: 8, maskIdx: 184, port: 64, cpuHead: portsOffset, cpuPort: 64, inject: 200},
+	5: {slot: 128, counts: 16, key: 48, keyWords: 7, tail: 256, subtable: 512, wordsLen: 2, mask: 8, maskIdx: 320, port: 64, cpuHead: portsOffset, cpuPort: 64, inject: 336},
 }
 
 // foreign is what an earlier instance with maps of another layout has left, in memory.
@@ -331,12 +333,11 @@ func (d *Datapath) carryMeters(dir string) {
 // removeTap removes the device of the old programs' copies, which ours do not share: state goes through it that each
 // has in its own maps.
 func (f *foreign) removeTap(instance string) error {
-	const offset = 8 + 22*8 + 16 // of dp_config.inject_ifindex
 	c := f.config.at(0)
-	if len(c) < offset+4 {
+	if len(c) < f.inject+4 {
 		return nil
 	}
-	dev, err := netlink.LinkByIndex(int(ne.Uint32(c[offset:])))
+	dev, err := netlink.LinkByIndex(int(ne.Uint32(c[f.inject:])))
 	if err != nil || dev.Type() != "tuntap" || !strings.HasPrefix(dev.Attrs().Alias+" ", injectAlias+instance+" ") {
 		return nil // gone, or somebody else's by now
 	}

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -94,6 +96,22 @@ func TestLayoutChange(t *testing.T) {
 			t.Error(err)
 		}
 		l.clean(t, "h1", "h2")
+	}
+}
+
+// TestFormat compares what the next layout will be told of this one with the types.
+func TestFormat(t *testing.T) {
+	var slot bpf.DatapathFlowSlot
+	var sub bpf.DatapathSubtable
+	got := format{
+		slot: int(unsafe.Sizeof(slot)), counts: int(unsafe.Offsetof(slot.Packets)), key: int(unsafe.Offsetof(slot.Key)), keyWords: len(slot.Key),
+		tail:     int(unsafe.Sizeof(bpf.DatapathKeyTail{})),
+		subtable: int(unsafe.Sizeof(sub)), wordsLen: int(unsafe.Sizeof(sub.Words)), mask: int(unsafe.Offsetof(sub.Mask)), maskIdx: int(unsafe.Offsetof(sub.Idx)),
+		port: int(unsafe.Sizeof(bpf.DatapathPort{})), cpuHead: portsOffset, cpuPort: int(unsafe.Sizeof(bpf.DatapathPortCounts{})),
+		inject: int(unsafe.Offsetof(bpf.DatapathDpConfig{}.InjectIfindex)),
+	}
+	if diff := cmp.Diff(formats[layoutVersion], got, cmp.AllowUnexported(format{})); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // layoutVersion changes with the meaning of what is pinned (bpf/abi.h LAYOUT_VERSION).
-const layoutVersion = 4
+const layoutVersion = 5
 
 const laneBlocks = maxBlocks * maxLanes // action blocks of the injector, at the end
 
