@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/bridge/underlay"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/conntrack"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -44,8 +45,11 @@ type Options struct {
 	// DatapathTypes are the values of Bridge.datapath_type that are served; "" is "system".
 	DatapathTypes []string
 	Devices       netdev.Provider
-	Database      Database
-	Clock         clock.Clock
+	// Host has the routes that tunnels take; NoSystemRoutes leaves only those that users add (--disable-system-route).
+	Host           underlay.Host
+	NoSystemRoutes bool
+	Database       Database
+	Clock          clock.Clock
 	// Mono is now on the clock of datapath.FlowStats.Used.
 	Mono func() int64
 	// Log makes a module's log.
@@ -77,6 +81,7 @@ type Agent struct {
 	meters     *datapath.Meters  // nil: the datapath has none
 	conns      conntrack.Control // nil: the datapath tracks none
 	zones      ctZones           // what of the database is in force there
+	underlay   *underlay.Underlay
 	// portRefs says whose a datapath port is; replaced whole.
 	portRefs     atomic.Pointer[map[odp.Port]portRef]
 	portsVersion version
@@ -126,8 +131,9 @@ func New(o Options) (*Agent, error) {
 	a.translator = pipeline.New(pipeline.Options{
 		Lookup: a.lookup, Bridge: a.bridgeByUUID, Ports: &a.portsVersion, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
 	})
+	a.underlay = a.newUnderlay()
 	a.engine, err = datapath.NewEngine(datapath.EngineOptions{
-		Datapath: o.Datapath, Translator: a.translator, Clock: o.Clock, Mono: o.Mono, Count: o.Count,
+		Datapath: o.Datapath, Translator: a.translator, Clock: o.Clock, Mono: o.Mono, Count: o.Count, Resolver: a.underlay,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("adopt the flows of datapath %s: %w", o.Datapath.Name(), err)
@@ -172,6 +178,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { a.writer(ctx) })
+	blind := make(chan error, 1)
+	wg.Go(func() { blind <- a.underlay.Run(ctx) })
 	engineCtx, stopEngine := context.WithCancel(ctx)
 	defer func() {
 		close(a.done)
@@ -187,6 +195,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case err := <-blind:
+			return err
 		case f := <-a.calls:
 			f()
 			if a.leaving {

@@ -56,6 +56,7 @@ func (a *Agent) RegisterCommands(r Registrar) {
 	r.Register("fdb/stats-show", "bridge", 1, 1, inLoop(a.fdbStatsShow))
 	r.Register("fdb/stats-clear", "[bridge]", 0, 1, inLoop(a.fdbStatsClear))
 	r.Register("bpf/show", "", 0, 0, inLoop(a.overview))
+	a.underlay.RegisterCommands(r)
 	a.engine.RegisterCommands(r, a.portName, a.portByName, a.parseFilter)
 }
 

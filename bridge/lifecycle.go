@@ -189,7 +189,7 @@ func (b *Bridge) controllerStatus(st *ovsdb.Status) {
 	}
 }
 
-// statusChanged asks for the status to be written soon: a controller came or went.
+// statusChanged asks for the status to be written soon: a controller came or went, or the way of a tunnel changed.
 func (a *Agent) statusChanged() {
 	select {
 	case a.dirty <- struct{}{}:

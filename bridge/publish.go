@@ -42,6 +42,7 @@ func (a *Agent) publish() {
 		}
 	}
 	a.mu.Unlock()
+	a.demandUnderlay()
 	for _, b := range a.bridges {
 		b.tellControllers()
 	}

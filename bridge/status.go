@@ -127,6 +127,12 @@ func (i *iface) status(counters map[odp.Port]datapath.PortStats) ovsdb.Interface
 			}
 		}
 	}
+	for k, v := range i.egressStatus() {
+		if st.Status == nil {
+			st.Status = map[string]string{}
+		}
+		st.Status[k] = v
+	}
 	st.Statistics = map[string]int64{}
 	for k, v := range i.allStats(counters) {
 		st.Statistics[k] = int64(v & (1<<63 - 1))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"slices"
 )
 
 // Configurable is a Device that has options of its own: those of the database's Interface row.
@@ -95,4 +96,17 @@ func (d *SimDevice) arpReplyLocked(frame []byte) []byte {
 		return append(reply, asker...)
 	}
 	return nil
+}
+
+// Addresses are the addresses of all devices, by ifindex.
+func (s *Sim) Addresses() map[int][]netip.Prefix {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[int][]netip.Prefix{}
+	for _, d := range s.links {
+		if len(d.addrs) > 0 {
+			all[d.info.Ifindex] = slices.Clone(d.addrs)
+		}
+	}
+	return all
 }

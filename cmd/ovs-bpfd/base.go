@@ -5,6 +5,7 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/bridge"
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/bridge/underlay"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/ebpf"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
@@ -16,6 +17,7 @@ import (
 type base struct {
 	datapath datapath.Datapath
 	devices  netdev.Provider
+	host     underlay.Host
 	// types are the values of Bridge.datapath_type that are served; "" is "system".
 	types []string
 	// mono is now on the clock of the datapath's statistics.
@@ -24,6 +26,8 @@ type base struct {
 	where string
 	// register adds the commands that only such a base has.
 	register func(*unixctl.Server, *bridge.Agent)
+	// close releases the devices and the host.
+	close func()
 	// cleanup removes what exit --cleanup finds left when the datapath is closed.
 	cleanup func() error
 	// stale are the pins of dead instances that were removed at the start, and why others could not be.

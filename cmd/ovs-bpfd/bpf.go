@@ -11,6 +11,7 @@ import (
 
 	"github.com/ovs-bpf/ovs-bpf/bridge"
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/bridge/underlay"
 	"github.com/ovs-bpf/ovs-bpf/datapath/ebpf"
 	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
 	"github.com/ovs-bpf/ovs-bpf/internal/unixctl"
@@ -27,20 +28,29 @@ func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network devices: %w", err)
 	}
-	fs, err := ebpf.FindBPFFS(o.Dirs.Run)
+	host, err := underlay.NewLinux()
 	if err != nil {
 		devices.Close()
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	release := func() {
+		devices.Close()
+		host.Close()
+	}
+	fs, err := ebpf.FindBPFFS(o.Dirs.Run)
+	if err != nil {
+		release()
 		return nil, err
 	}
 	dir := filepath.Join(fs, "ovs-bpf", instance)
 	if err := ebpf.Claim(dir, o.Dirs.Run); err != nil {
-		devices.Close()
+		release()
 		return nil, err
 	}
 	stale, staleErr := ebpf.RemoveStale(filepath.Dir(dir))
 	dp, err := ebpf.Open(ctx, ebpf.Options{Name: "ovs-bpf", PinDir: dir, MaxConns: o.MaxConns})
 	if err != nil {
-		devices.Close()
+		release()
 		return nil, err
 	}
 	types := []string{"bpf", "system"}
@@ -48,7 +58,7 @@ func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
 		types = types[:1]
 	}
 	return &base{
-		datapath: dp, devices: devices, types: types, mono: monotonic, where: ", pinned in " + dir,
+		datapath: dp, devices: devices, host: host, close: release, types: types, mono: monotonic, where: ", pinned in " + dir,
 		register: func(*unixctl.Server, *bridge.Agent) {},
 		cleanup: func() error {
 			_ = os.Remove(filepath.Dir(dir)) // unless others have pins in it

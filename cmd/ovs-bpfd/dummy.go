@@ -6,6 +6,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/bridge"
 	"github.com/ovs-bpf/ovs-bpf/bridge/dummy"
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/bridge/underlay"
 	"github.com/ovs-bpf/ovs-bpf/internal/clock"
 	"github.com/ovs-bpf/ovs-bpf/internal/daemon"
 	"github.com/ovs-bpf/ovs-bpf/internal/unixctl"
@@ -25,7 +26,7 @@ func openDummy(o *daemon.Options, clk *clock.Warp) (*base, error) {
 		}
 	}
 	return &base{
-		datapath: dp, devices: devices, types: dummyTypes(o.Dummy, o.DisableSystem), mono: dp.Mono, where: ", simulated",
+		datapath: dp, devices: devices, host: underlay.NewSim(devices), close: func() { devices.Close() }, types: dummyTypes(o.Dummy, o.DisableSystem), mono: dp.Mono, where: ", simulated",
 		register: func(s *unixctl.Server, a *bridge.Agent) {
 			dp.RegisterCommands(s, a)
 			dummy.RegisterTime(s, clk, a)

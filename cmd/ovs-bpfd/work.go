@@ -141,7 +141,7 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer base.devices.Close()
+	defer base.close()
 	dp := base.datapath
 	vswitchd.Infof("datapath %s@%s%s", dp.Type(), dp.Name(), base.where)
 	for _, s := range base.stale {
@@ -153,6 +153,7 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 
 	agent, err := bridge.New(bridge.Options{
 		RunDir: w.o.Dirs.Run, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: w.db,
+		Host: base.host, NoSystemRoutes: w.o.DisableSystemRoute,
 		Clock: w.clock, Mono: base.mono, Log: w.log.Module, Count: w.count,
 		AnyControllerPath: !w.o.SelfConfinement, TLS: w.tls,
 		Configured: func() {
