@@ -160,7 +160,7 @@ func (l *Linux) PeerOf(i Info) (Info, error) {
 	return p, nil
 }
 
-// Sweep implements Provider. What it knows its own by is the alias; a tap whose alias somebody
+// Sweep implements Provider. What it knows its own by is the alias; a device whose alias somebody
 // changed is not ours any more.
 func (l *Linux) Sweep(keep []string) ([]string, error) {
 	all, err := l.rtnl.list()
@@ -170,7 +170,7 @@ func (l *Linux) Sweep(keep []string) ([]string, error) {
 	var removed []string
 	var errs []error
 	for _, i := range all {
-		if i.Kind != "tun" || i.Alias != l.mark || slices.Contains(keep, i.Name) {
+		if !ours(i.Kind) || i.Alias != l.mark || slices.Contains(keep, i.Name) {
 			continue
 		}
 		l.mu.Lock()
@@ -180,7 +180,7 @@ func (l *Linux) Sweep(keep []string) ([]string, error) {
 			continue
 		}
 		if err := l.rtnl.del(i.Ifindex); err != nil && !isGone(err) {
-			errs = append(errs, fmt.Errorf("remove tap %s: %w", i.Name, err))
+			errs = append(errs, fmt.Errorf("remove device %s: %w", i.Name, err))
 			continue
 		}
 		removed = append(removed, i.Name)
