@@ -114,6 +114,9 @@ func TestFlowCommandsLikeStock(t *testing.T) {
 		s.addPort("br0", 1)
 		s.addPort("br0", 2)
 		s.Ofctl("add-flow", "br0", "in_port=1,dl_type=0x9999,actions=output:2")
+		// A revalidation would remove the cases' flows; the stock daemon's go on while the clock stands.
+		s.Vsctl("set", "open_vswitch", ".", "other_config:max-revalidator=3600000")
+		s.Appctl("revalidator/wait")
 	}
 	for _, c := range flowCommandCases {
 		got, gotCode := ours.Try("ovs-appctl", strings.Fields(c)...)
