@@ -63,7 +63,7 @@ func flowMask(k *flow.Key, m *flow.Mask) {
 	}
 	if !k.IsZero(flow.TunDst) || !k.IsZero(flow.TunIPv6Dst) {
 		all(flow.TunSrc, flow.TunDst, flow.TunIPv6Src, flow.TunIPv6Dst, flow.TunGBPID, flow.TunGBPFlags, flow.TunTOS, flow.TunTTL,
-			flow.TunErspanVer, flow.TunGtpuFlags, flow.TunGtpuMsgtype, flow.TunFlags)
+			flow.TunErspanVer, flow.TunGtpuFlags, flow.TunGtpuMsgtype, flow.TunAllFlags)
 		if k.Get(flow.TunErspanVer) == 1 {
 			all(flow.TunErspanIdx)
 		} else if k.Get(flow.TunErspanVer) == 2 {

@@ -322,14 +322,41 @@ func (f *matchText) tunnel() {
 	f.whole(flow.TunErspanHwid, "tun_erspan_hwid")
 	f.whole(flow.TunGtpuFlags, "gtpu_flags")
 	f.whole(flow.TunGtpuMsgtype, "gtpu_msgtype")
-	if mask := f.m.Mask.Get(flow.TunFlags); mask != 0 {
-		sign := "-"
-		if f.m.Key.Get(flow.TunFlags) != 0 {
-			sign = "+"
-		}
-		f.add("tun_flags=%soam", sign)
-	}
+	f.tunFlags()
 	f.tunMetadata()
+}
+
+// tunFlags writes the flags of a tunnel: of a match those that it has with their signs, of a packet's flow those that are set.
+func (f *matchText) tunFlags() {
+	flags, mask := f.m.Key.Get(flow.TunAllFlags), f.m.Mask.Get(flow.TunAllFlags)
+	var set []string
+	signs, all := "", true
+	for _, n := range [...]struct {
+		name string
+		bit  uint64
+	}{{"df", flow.TunFlagDF}, {"csum", flow.TunFlagCsum}, {"key", flow.TunFlagKey}, {"oam", flow.TunFlagOAM}} {
+		on := flags&n.bit != 0
+		if on {
+			set = append(set, n.name)
+		}
+		switch {
+		case mask&n.bit == 0:
+			all = false
+		case on:
+			signs += "+" + n.name
+		default:
+			signs += "-" + n.name
+		}
+	}
+	switch {
+	case signs == "":
+	case all && len(set) == 0:
+		f.add("tun_flags=0")
+	case all:
+		f.add("tun_flags=%s", strings.Join(set, "|"))
+	default:
+		f.add("tun_flags=%s", signs)
+	}
 }
 
 func (f *matchText) tunMetadata() {

@@ -4,8 +4,6 @@
 package pipeline
 
 import (
-	"net/netip"
-
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -25,22 +23,10 @@ type Port struct {
 	// Peer is the other end of a patch port, nil when it has none (yet).
 	Peer     Bridge
 	PeerPort openflow.PortNo
-	Tunnel   *Tunnel
-	// Tx and Rx, when not nil, are credited with what a patch port sends and receives: no
+	Tunnel   *Tunnel // nil: not a tunnel port; of one ODP is the datapath's, which it shares with others
+	// Tx and Rx, when not nil, are credited with what a patch or tunnel port sends and receives: no
 	// datapath counts that.
 	Tx, Rx datapath.Credit
-}
-
-// Tunnel is a tunnel port's configuration (issue 5; nil elsewhere).
-type Tunnel struct {
-	Type          string
-	Remote, Local netip.Addr // invalid: from the flow
-	InKey, OutKey *uint64    // nil: from the flow
-	TOS, TTL      uint8
-	InheritTOS    bool
-	InheritTTL    bool
-	DF, Csum      bool
-	Mark          uint32
 }
 
 // Bridge is what OpenFlow leaves to the bridge. Package bridge implements it. Calls come from

@@ -171,13 +171,16 @@ func (x *xlate) restart() {
 	case po != nil:
 		f = Frozen{Bridge: x.origin.bridge, InPort: x.origin.in, Start: true, PacketOut: true, Actions: po.Actions, Written: po.Match}
 	default:
-		f = Frozen{Bridge: x.origin.bridge, InPort: x.origin.in, Start: true}
+		f = Frozen{Bridge: x.origin.bridge, InPort: x.origin.in, Start: true, Local: x.local}
 	}
 	f.Hashed, f.Hash = true, x.hash
 	clear(x.res.Credits)
 	clear(x.res.Actions)
 	x.res.Credits, x.res.Actions, x.res.Slow = x.res.Credits[:0], x.res.Actions[:0], ""
 	if id, ok := x.name(&f); ok {
+		if x.congested && x.from == nil { // it comes back without its outer header being looked at
+			x.res.Actions = append(x.res.Actions, odp.Set{Fields: []odp.FieldSet{{Field: flow.NwECN, Value: []byte{ecnCE}}}, IPv6: x.key.Has(flow.PrereqIPv6)})
+		}
 		x.res.Actions = append(x.res.Actions, x.hash, odp.Recirc{ID: id})
 	}
 }

@@ -64,12 +64,12 @@ func (x *xlate) output(p *Port, trunc uint32) {
 			return
 		}
 		x.patch(p)
-	case p.Tunnel != nil:
-		x.unsupported("output to a tunnel port")
 	case x.key.Get(flow.PacketType) != 0:
 		x.warn("port %s takes only packets with Ethernet header, skipping output", p.Name)
 	case p.ODP == odp.PortNone:
 		x.warn("port %s is not in the datapath, skipping output", p.Name)
+	case p.Tunnel != nil:
+		x.tunnel(p, trunc)
 	default:
 		x.commit()
 		if trunc != 0 {

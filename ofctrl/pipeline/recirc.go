@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
@@ -36,6 +37,8 @@ type Frozen struct {
 	HasGroup  bool
 	// TLV says where Written has tunnel options; nil: it has none.
 	TLV *table.TLV
+	// Local is the address that the packet was tunneled to; invalid: it did not come by a tunnel.
+	Local netip.Addr
 }
 
 // frozenID is the part of a frozen state that a map can compare.
@@ -49,6 +52,7 @@ type frozenID struct {
 	start, packetOut, hashed bool
 	hash                     odp.Hash
 	tlv                      *table.TLV
+	local                    netip.Addr
 }
 
 // freeze names the state of the translation, to go on in table with actions (nil: with a
@@ -67,7 +71,9 @@ func (x *xlate) state() *Frozen {
 	f := &Frozen{
 		Bridge: x.bridge, InPort: x.key.InPort(),
 		Stack: bytes.Clone(x.stack), ActionSet: slices.Clone(x.actionSet), HasGroup: x.hasGroup,
+		Local: x.local,
 	}
+	x.key.KeepTunnel()
 	x.key.Metadata(&f.Written)
 	if table.ReadsOptions(&f.Written.Mask) {
 		f.TLV = x.tables.TLV()
@@ -86,7 +92,7 @@ func sameFrozen(a, b *Frozen) bool {
 
 // name names a frozen state.
 func (x *xlate) name(f *Frozen) (id uint32, ok bool) {
-	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash, f.TLV}
+	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash, f.TLV, f.Local}
 	n := x.t.frozen.get(key, f, sameFrozen)
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d recirculation ids", maxFrozen)
@@ -108,7 +114,7 @@ func (x *xlate) thaw(id uint32) {
 
 // goOn goes on with a frozen state.
 func (x *xlate) goOn(f *Frozen) {
-	x.from, x.hashed, x.packetOut = f, f.Hashed, f.PacketOut
+	x.from, x.hashed, x.packetOut, x.local = f, f.Hashed, f.PacketOut, f.Local
 	x.enter(f.Bridge)
 	written := &f.Written
 	if t := x.tables.TLV(); f.TLV != nil && t != f.TLV {

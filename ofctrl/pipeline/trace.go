@@ -89,7 +89,9 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	} // else its own bridge is entered
 	if id != 0 {
 		x.thaw(id)
-	} else if in := b.PortByNo(no); in == nil || x.receives(in) {
+	} else if in := b.PortByNo(no); in != nil {
+		x.begin(in)
+	} else {
 		x.tableZero()
 	}
 	x.end()

@@ -14,6 +14,9 @@ import (
 type Options struct {
 	// Lookup says which bridge and OpenFlow port a datapath port is; nil bridge: none.
 	Lookup func(odp.Port) (Bridge, *Port)
+	// Receive says which bridge and OpenFlow port a packet of a tunnel is for that came in by a datapath port that Lookup
+	// does not know; nil bridge: none. May be nil: there are no tunnels.
+	Receive func(odp.Port, Arrival) (Bridge, *Port)
 	// Bridge finds a bridge by its UUID, nil when there is none. May be nil: no packet can be resumed.
 	Bridge func(uuid [16]byte) Bridge
 	// Ports is versioned by every change of what Lookup answers. May be nil when that
@@ -126,19 +129,38 @@ func (x *xlate) translate(key *flow.Key) {
 		}
 		x.key.Init(key, no)
 		x.thaw(id)
-	case b == nil || in == nil:
-		x.key.Init(key, openflow.PortAny)
-		x.errorf(odp.DropBridgeNotFound, "no OpenFlow port for the datapath's in_port")
 	default:
-		x.key.Init(key, in.No)
+		if in != nil {
+			x.key.Init(key, in.No)
+		} else {
+			x.key.Init(key, openflow.PortAny)
+			if b, in = x.arrive(odp.Port(key.Get(flow.InPortOXM))); in == nil {
+				x.errorf(odp.DropBridgeNotFound, "no OpenFlow port for the datapath's in_port")
+				break
+			}
+			x.key.Arrive(in.No)
+		}
 		x.origin = origin{bridge: b, in: in.No}
 		x.enter(b)
-		if x.receives(in) {
-			x.tableZero()
-		}
+		x.begin(in)
 	}
 	x.end()
 	x.finish()
+}
+
+// begin starts the pipeline for a packet that came in by a port of the bridge.
+func (x *xlate) begin(in *Port) {
+	if in.Tunnel != nil {
+		if in.Rx != nil {
+			x.Credit(in.Rx)
+		}
+		if !x.decapsulate() {
+			return
+		}
+	}
+	if x.receives(in) {
+		x.tableZero()
+	}
 }
 
 // end runs the action set at the end of a pipeline, unless the pipeline goes on after a recirculation.

@@ -33,6 +33,12 @@ type TLV struct {
 	Removed uint64
 }
 
+// Any reports whether a field is mapped.
+func (t *TLV) Any() bool { return t.mapped != 0 }
+
+// Mapped reports whether tun_metadata<i> is.
+func (t *TLV) Mapped(i int) bool { return t.mapped>>i&1 != 0 }
+
 // Layout is where the fields are.
 func (t *TLV) Layout() *openflow.TLVMap { return &t.layout }
 

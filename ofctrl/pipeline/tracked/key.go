@@ -36,6 +36,8 @@ type state struct {
 	tlv *table.TLV
 	// unparsed: popped labels hid headers that the key has not.
 	unparsed bool
+	// tunnel is the outer header that the datapath was told, nil: none. Of base only.
+	tunnel *flow.Key
 }
 
 // State is what Save keeps.
@@ -48,7 +50,7 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 	k.now.key = *key
 	clear(k.now.key[flow.DPWords:])
 	k.now.written = flow.Mask{}
-	k.now.nDeep, k.now.unparsed, k.now.tlv = 0, false, nil
+	k.now.nDeep, k.now.unparsed, k.now.tlv, k.now.tunnel = 0, false, nil, nil
 	if k.opts.init(key); k.opts.n == 0 {
 		clear(table.OptionSpace(&k.now.key)) // what is behind the packet's options is not the packet's
 	}
@@ -323,6 +325,12 @@ func (k *Key) InPort() openflow.PortNo { return openflow.PortNo(k.Get(flow.InPor
 
 // SetInPort writes the OpenFlow port.
 func (k *Key) SetInPort(p openflow.PortNo) { k.Set(flow.InPortOXM, uint64(p)) }
+
+// Arrive says which OpenFlow port the packet came in by, where Init could not: its tunnel had to be read first.
+func (k *Key) Arrive(p openflow.PortNo) {
+	k.now.key.Set(flow.InPortOXM, uint64(p))
+	k.base.key.Set(flow.InPortOXM, uint64(p))
+}
 
 var (
 	ctMembers  = members(flow.CTState, flow.CTZone, flow.CTMark, flow.CTLabel, flow.CTNwProto, flow.CTNwSrc, flow.CTNwDst, flow.CTIPv6Src, flow.CTIPv6Dst, flow.CTTPSrc, flow.CTTPDst)

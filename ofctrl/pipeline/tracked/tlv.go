@@ -148,12 +148,3 @@ func (k *Key) DeleteOption(id flow.FieldID) {
 	clear(b)
 	k.now.key[flow.TunPresentWord] &^= present(id)
 }
-
-// Tunnel is the tunnel of the packet as it is now, in a datapath's key, for what sends the packet into one. All of it is
-// un-wildcarded. It reports false when it has more options than a header can.
-func (k *Key) Tunnel(key *flow.Key) bool {
-	k.wc.Or(&tunMembers)
-	*key = k.now.key
-	key.And(&tunMembers)
-	return k.now.tlv == nil || k.now.tlv.ToPacket(key)
-}
