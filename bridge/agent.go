@@ -60,6 +60,8 @@ type Options struct {
 	AnyControllerPath bool
 	// TLS names the files of ssl: and pssl: controllers while the database has no SSL row.
 	TLS tlsfiles.Files
+	// TunnelDevices are the kernel's of tunnels; nil: there are none, and all tunnels are native.
+	TunnelDevices TunnelDevices
 	// Configured is called once, when the first configuration is in force and committed.
 	Configured func()
 }
@@ -84,6 +86,7 @@ type Agent struct {
 	underlay   *underlay.Underlay
 	// portRefs says whose a datapath port is; replaced whole.
 	portRefs     atomic.Pointer[map[odp.Port]portRef]
+	tunnelRefs   atomic.Pointer[tunnelRefs] // the same of tunnels' ports
 	portsVersion version
 	byUUID       sync.Map // of all *Bridge that run, by [16]byte
 
@@ -92,18 +95,21 @@ type Agent struct {
 	refused map[string]error    // bridges that cannot be made
 	adopted map[string]odp.Port // datapath ports of an earlier run, by device name; nil after the first sweep
 	swept   bool
-	serving bool // the engine answers misses
-	restore restore
-	hold    *hold // nil: adopted megaflows are like others
-	snap    *ovsdb.Snapshot
-	calls   chan func()
-	writes  chan *ovsdb.Status
-	dirty   chan struct{}
-	done    chan struct{}
-	cleanup bool            // remove everything at the end
-	leaving bool            // Exit was called
-	curCfg  *int            // the last cur_cfg reported
-	ctx     context.Context // ends with Run: for calls from connections
+	tunnels tunnelPorts
+	// tunnelWarned is the value of other_config:tunnel-mode that was complained about.
+	tunnelWarned string
+	serving      bool // the engine answers misses
+	restore      restore
+	hold         *hold // nil: adopted megaflows are like others
+	snap         *ovsdb.Snapshot
+	calls        chan func()
+	writes       chan *ovsdb.Status
+	dirty        chan struct{}
+	done         chan struct{}
+	cleanup      bool            // remove everything at the end
+	leaving      bool            // Exit was called
+	curCfg       *int            // the last cur_cfg reported
+	ctx          context.Context // ends with Run: for calls from connections
 }
 
 type portRef struct {
@@ -115,10 +121,11 @@ type portRef struct {
 func New(o Options) (*Agent, error) {
 	a := &Agent{
 		o: o, log: o.Log("bridge"), count: o.Count,
-		bridges: map[string]*Bridge{}, refused: map[string]error{}, adopted: map[string]odp.Port{},
+		bridges: map[string]*Bridge{}, refused: map[string]error{}, adopted: map[string]odp.Port{}, tunnels: tunnelPorts{},
 		calls: make(chan func()), writes: make(chan *ovsdb.Status, 1), dirty: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	a.portRefs.Store(&map[odp.Port]portRef{})
+	a.tunnelRefs.Store(&tunnelRefs{})
 	ports, err := o.Datapath.Ports()
 	if err != nil {
 		return nil, fmt.Errorf("list the ports of datapath %s: %w", o.Datapath.Name(), err)
@@ -129,7 +136,7 @@ func New(o Options) (*Agent, error) {
 		}
 	}
 	a.translator = pipeline.New(pipeline.Options{
-		Lookup: a.lookup, Bridge: a.bridgeByUUID, Ports: &a.portsVersion, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
+		Lookup: a.lookup, Receive: a.receive, Bridge: a.bridgeByUUID, Ports: &a.portsVersion, Mu: &a.mu, Clock: o.Clock, Features: o.Datapath.Features(), Count: o.Count,
 	})
 	a.underlay = a.newUnderlay()
 	a.engine, err = datapath.NewEngine(datapath.EngineOptions{
@@ -312,8 +319,8 @@ func (a *Agent) retryBusy() bool {
 // configuration must be looked at again.
 func (a *Agent) deviceEvent(e netdev.Event) bool {
 	i := a.ifaceByName(e.Info.Name)
-	if i == nil || i.patch() {
-		return false
+	if i == nil || i.deviceless() {
+		return a.tunnelEvent(e)
 	}
 	switch e.Kind {
 	case netdev.Removed:

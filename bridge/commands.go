@@ -44,6 +44,7 @@ func (a *Agent) RegisterCommands(r Registrar) {
 	r.Register("dpif/set-dp-features", "[--force] bridge [feature [value]]", 1, 4, inLoop(a.setDPFeatures))
 	r.Register("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3, inLoop(a.dpifDumpFlows))
 	r.Register("ofproto/list", "", 0, 0, inLoop(a.ofprotoList))
+	r.Register("ofproto/list-tunnels", "", 0, 0, inLoop(a.listTunnels))
 	r.Register("ofproto/trace", traceUsage, 1, 64, inLoop(a.ofprotoTrace))
 	r.Register("ofproto/trace-packet-out", tracePacketOutUsage, 2, 64, inLoop(a.ofprotoTracePacketOut))
 	r.Register("ofproto/detrace", "UFID [pmd=PMD-ID]", 1, 2, inLoop(a.ofprotoDetrace))
@@ -105,13 +106,18 @@ func (a *Agent) portName(no odp.Port) string {
 	if ref, ok := (*a.portRefs.Load())[no]; ok {
 		return ref.port.Name
 	}
-	return ""
+	return a.tunnelRefs.Load().names[no]
 }
 
 // portByName is the inverse of portName.
 func (a *Agent) portByName(name string) (odp.Port, bool) {
 	for no, ref := range *a.portRefs.Load() {
 		if ref.port.Name == name {
+			return no, true
+		}
+	}
+	for no, n := range a.tunnelRefs.Load().names {
+		if n == name {
 			return no, true
 		}
 	}
@@ -154,6 +160,9 @@ func (a *Agent) dpifShow([]string) (string, error) {
 			options := i.row.Options
 			if _, ok := i.dev.(netdev.Configurable); ok {
 				options = nil // a simulated device's are no configuration of a tunnel
+			}
+			if i.tunnel != nil {
+				options = i.tunnel.Options()
 			}
 			fmt.Fprintf(&s, "    %s %d/%s: (%s%s)\n", i.name, of16(i.ofport), no, i.shownType(), formatOptions(options))
 		}

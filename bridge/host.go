@@ -49,7 +49,7 @@ func (b *Bridge) describePorts() []openflow.Port {
 			continue
 		}
 		p := openflow.Port{No: i.ofport, Name: i.name, Config: b.configs.get(i.ofport), State: i.state(), HWAddr: i.info.MAC}
-		if i.patch() {
+		if i.deviceless() {
 			if mac, err := parseMAC(i.patchMAC()); err == nil {
 				p.HWAddr = mac
 			}
@@ -111,7 +111,7 @@ func portStats(i *iface, counters map[odp.Port]datapath.PortStats, now time.Time
 		RxFrameErr: s.RxFrameErr, RxOverErr: s.RxOverErr, RxCRCErr: s.RxCRCErr, Collisions: s.Collisions,
 		DurationSec: uint32(age / time.Second), DurationNsec: uint32(age % time.Second),
 	}
-	if i.patch() {
+	if i.deviceless() {
 		const none = ^uint64(0) // "not available" in OpenFlow
 		st.RxDropped, st.TxDropped, st.RxErrors, st.TxErrors = none, none, none, none
 		st.RxFrameErr, st.RxOverErr, st.RxCRCErr, st.Collisions = none, none, none, none

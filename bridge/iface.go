@@ -34,7 +34,10 @@ type iface struct {
 	err     error // why the interface does not work; shown in Interface.error
 	created time.Time
 	resets  int64   // link_resets: times that the link went down
-	rx, tx  traffic // of a patch port
+	rx, tx  traffic // of a patch or tunnel port
+
+	tunnel   *tunnelPort // of a tunnel that works
+	warnings warnings    // about its options
 }
 
 // port is a Port row that a bridge has.
@@ -46,6 +49,9 @@ type port struct {
 
 // up reports whether the interface takes part in forwarding.
 func (i *iface) up() bool { return i.err == nil && i.ofport != 0 }
+
+// deviceless reports whether the interface has no device of its own: its packets are counted by translations.
+func (i *iface) deviceless() bool { return i.patch() || i.isTunnel() }
 
 // patch reports whether the interface is a patch port.
 func (i *iface) patch() bool { return i.typ == typePatch }
@@ -72,6 +78,9 @@ func (i *iface) open() error {
 		}
 		i.number()
 		return nil
+	}
+	if i.isTunnel() {
+		return i.openTunnel()
 	}
 	a := i.bridge.agent
 	if i.dev == nil {
@@ -226,6 +235,10 @@ func (i *iface) closeDevice() {
 }
 
 func (i *iface) releaseDatapath() {
+	if i.isTunnel() {
+		i.closeTunnel()
+		return
+	}
 	if i.odp == odp.PortNone {
 		return
 	}

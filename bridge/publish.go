@@ -17,7 +17,7 @@ import (
 // changed.
 func (a *Agent) publish() {
 	views := make(map[*Bridge]*view, len(a.bridges))
-	refs := map[odp.Port]portRef{}
+	refs, tunnels := map[odp.Port]portRef{}, a.newTunnelRefs()
 	for _, b := range a.bridges {
 		v := b.makeView()
 		if old := b.view.Load(); old.equal(v) {
@@ -25,14 +25,19 @@ func (a *Agent) publish() {
 		}
 		views[b] = v
 		for _, p := range v.order {
-			if p.ODP != odp.PortNone {
+			switch {
+			case p.ODP == odp.PortNone:
+			case p.Tunnel != nil:
+				tunnels.ports[b.ifaces[p.Name].tunnel.match] = portRef{b, p}
+			default:
 				refs[p.ODP] = portRef{b, p}
 			}
 		}
 	}
 	a.mu.Lock()
-	if !maps.Equal(*a.portRefs.Load(), refs) {
+	if !maps.Equal(*a.portRefs.Load(), refs) || !a.tunnelRefs.Load().equal(tunnels) {
 		a.portRefs.Store(&refs)
+		a.tunnelRefs.Store(tunnels)
 		a.portsVersion.n.Add(1)
 	}
 	for b, v := range views {
@@ -64,6 +69,9 @@ func (b *Bridge) makeView() *view {
 				p.Peer, p.PeerPort = peer.bridge, peer.ofport
 			}
 		}
+		if i.tunnel != nil {
+			p.Rx, p.Tx, p.Tunnel = &i.rx, &i.tx, i.tunnel.pipeline()
+		}
 		v.ports[p.No] = p
 		v.order = append(v.order, p)
 		o := bundles[i.port]
@@ -83,7 +91,7 @@ func (b *Bridge) makeView() *view {
 
 // state are the OpenFlow port state bits.
 func (i *iface) state() uint32 {
-	if i.patch() {
+	if i.deviceless() {
 		return openflow.StateLive
 	}
 	if !i.info.LinkUp() {

@@ -46,6 +46,7 @@ func (a *Agent) reconcile(s *ovsdb.Snapshot) {
 	for _, b := range a.bridges {
 		b.removeStale(want[b.name])
 	}
+	a.renewTunnels()
 	for _, row := range slices.SortedFunc(maps.Values(want), func(x, y *ovsdb.Bridge) int { return cmp.Compare(x.Name, y.Name) }) {
 		b := a.bridges[row.Name]
 		if b == nil {
@@ -167,11 +168,12 @@ func (b *Bridge) open(i *iface) {
 		i.number()
 		return
 	}
+	was := i.ofport
 	if err := i.open(); err != nil {
 		b.fail(i, err)
 		return
 	}
-	if i.err != nil || i.ofport != openflow.PortLocal {
+	if i.err != nil || i.ofport != openflow.PortLocal && (i.ofport != was || !i.isTunnel()) {
 		b.log.Infof("bridge %s: added interface %s on port %d", b.name, i.name, i.ofport)
 	}
 	i.err = nil
@@ -207,6 +209,7 @@ func (a *Agent) sweep() {
 			}
 		}
 	}
+	keep = append(keep, a.tunnels.names()...)
 	removed, err := a.o.Devices.Sweep(keep)
 	if err != nil {
 		a.log.Warnf("failed to remove stale devices: %v", err)

@@ -25,7 +25,7 @@ func (a *Agent) report(done bool) {
 	}
 	st := &ovsdb.Status{
 		DatapathTypes: slices.Sorted(slices.Values(a.o.DatapathTypes)),
-		IfaceTypes:    slices.Sorted(slices.Values(append(a.o.Devices.Types(), typePatch))),
+		IfaceTypes:    a.interfaceTypes(),
 		Bridges:       map[string]ovsdb.BridgeStatus{}, Ports: map[string]ovsdb.PortStatus{},
 		Interfaces: map[string]ovsdb.InterfaceStatus{}, Controllers: map[string]ovsdb.ControllerStatus{},
 		Datapaths: map[string]ovsdb.DatapathStatus{},
@@ -101,6 +101,10 @@ func (i *iface) status(counters map[odp.Port]datapath.PortStats) ovsdb.Interface
 			st.Error = &text
 		}
 		st.MACInUse = i.patchMAC()
+	case i.isTunnel():
+		zero := 0
+		st.AdminState, st.LinkState, st.IfIndex = "up", "up", &zero
+		st.MACInUse, st.Status = i.patchMAC(), map[string]string{}
 	case i.gone:
 		zero := 0
 		st.IfIndex = &zero
@@ -164,7 +168,7 @@ func (a *Agent) datapathCounters() map[odp.Port]datapath.PortStats {
 // counters do not see, nor what they give to the peer of a veth: those are the datapath's.
 func (i *iface) stats(counters map[odp.Port]datapath.PortStats) netdev.Stats {
 	var s netdev.Stats
-	if i.patch() {
+	if i.deviceless() {
 		s.RxPackets, s.RxBytes = i.rx.packets.Load(), i.rx.bytes.Load()
 		s.TxPackets, s.TxBytes = i.tx.packets.Load(), i.tx.bytes.Load()
 		return s
@@ -186,7 +190,7 @@ func (i *iface) stats(counters map[odp.Port]datapath.PortStats) netdev.Stats {
 // allStats are the keys of Interface.statistics.
 func (i *iface) allStats(counters map[odp.Port]datapath.PortStats) map[string]uint64 {
 	s := i.stats(counters)
-	if i.patch() {
+	if i.deviceless() {
 		return map[string]uint64{"rx_packets": s.RxPackets, "rx_bytes": s.RxBytes, "tx_packets": s.TxPackets, "tx_bytes": s.TxBytes}
 	}
 	return maps.Collect(s.All())
@@ -199,7 +203,7 @@ func linkWord(i *iface) string {
 		return "error"
 	case i.gone:
 		return "gone"
-	case i.patch() || i.info.LinkUp():
+	case i.deviceless() || i.info.LinkUp():
 		return "up"
 	}
 	return "down"

@@ -11,6 +11,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
@@ -152,6 +153,11 @@ func (a *Agent) traceFlow(words []string) (*Bridge, flow.Key, error) {
 func (a *Agent) traceODP(m flow.Match) (*Bridge, flow.Key, error) {
 	no := odp.Port(m.Key.Get(flow.InPortOXM))
 	ref, ok := (*a.portRefs.Load())[no]
+	if !ok && a.tunnelRefs.Load().names[no] != "" {
+		if ref, ok = a.tunnelRefs.Load().find(no, pipeline.ArrivalOf(&m.Key)); !ok {
+			return nil, m.Key, errors.New("no OpenFlow tunnel port for this packet")
+		}
+	}
 	if !ok {
 		return nil, m.Key, fmt.Errorf("no OpenFlow port for datapath port %d", no)
 	}

@@ -1,9 +1,6 @@
 package bridge
 
 import (
-	"net/netip"
-	"strconv"
-
 	"github.com/ovs-bpf/ovs-bpf/bridge/underlay"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
@@ -18,23 +15,12 @@ func (a *Agent) newUnderlay() *underlay.Underlay {
 	})
 }
 
-// isTunnel reports whether the interface is a tunnel.
-func (i *iface) isTunnel() bool {
-	switch i.typ {
-	case "vxlan", "geneve", "gre", "ip6gre":
-		return true
-	}
-	return false
-}
-
 // remote is the address that a tunnel sends to; false when flows say it.
 func (i *iface) remote() (underlay.Remote, bool) {
-	ip, err := netip.ParseAddr(i.row.Options["remote_ip"])
-	if err != nil || !i.isTunnel() {
+	if i.tunnel == nil || !i.tunnel.Remote.IsValid() {
 		return underlay.Remote{}, false
 	}
-	mark, _ := strconv.ParseUint(i.row.Options["egress_pkt_mark"], 0, 32)
-	return underlay.Remote{Dst: ip.Unmap(), Mark: uint32(mark)}, true
+	return underlay.Remote{Dst: i.tunnel.Remote, Mark: i.tunnel.Mark}, true
 }
 
 // demandUnderlay tells the underlay what the bridges have now.

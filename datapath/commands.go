@@ -145,7 +145,7 @@ func (e *Engine) dpctlShow(args []string) (string, error) {
 	for _, p := range ports {
 		fmt.Fprintf(&s, "  port %d: %s", p.Number, p.Name)
 		if p.Type != "" && p.Type != "system" {
-			fmt.Fprintf(&s, " (%s)", p.Type)
+			fmt.Fprintf(&s, " (%s%s)", p.Type, p.Tunnel.text())
 		}
 		s.WriteByte('\n')
 		if statistics {

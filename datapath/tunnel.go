@@ -1,6 +1,9 @@
 package datapath
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // TunnelSpec says how a tunnel port of a datapath encapsulates. OpenFlow ports share it: addresses, key and options of each packet
 // are in its key, put there by set(tunnel(...)) before the output, or by decapsulation.
@@ -11,6 +14,18 @@ type TunnelSpec struct {
 	// Native: the datapath builds and takes off the outer headers itself, see Underlayer. Else the port's device, a
 	// metadata device of the kernel, does.
 	Native bool
+}
+
+// text is what dpctl/show says of a tunnel's port beside its type, as OVS does.
+func (t *TunnelSpec) text() string {
+	if t == nil {
+		return ""
+	}
+	s := ": "
+	if t.DstPort != map[string]uint16{"vxlan": 4789, "geneve": 6081}[t.Type] {
+		s += fmt.Sprintf("dst_port=%d, ", t.DstPort)
+	}
+	return s + "packet_type=ptap"
 }
 
 // NextHop is how packets of native tunnels to one address leave the host.

@@ -24,6 +24,9 @@ var matchFields = []flow.FieldID{
 	flow.Reg0, flow.Reg1, flow.Xreg1, flow.Xxreg0, flow.Metadata, flow.ActsetOutput,
 }
 
+// tunnelFields are written as well where there are tunnels.
+var tunnelFields = []flow.FieldID{flow.TunDst, flow.TunSrc, flow.TunIPv6Dst, flow.TunFlags, flow.TunGBPID, flow.TunGBPFlags, flow.TunID}
+
 var setFields = []flow.FieldID{
 	flow.EthSrc, flow.EthDst, flow.VLANTCI, flow.VLANVID, flow.VLANPCP, flow.IPv4Src, flow.IPv4Dst, flow.IPv6Src, flow.IPv6Dst, flow.IPv6Label,
 	flow.NwTOS, flow.IPDSCP, flow.NwECN, flow.NwTTL, flow.TCPSrc, flow.TCPDst, flow.UDPSrc, flow.UDPDst, flow.SCTPDst, flow.ICMPType, flow.ICMPCode,
@@ -39,6 +42,8 @@ type scene struct {
 	frag  uint16
 	// groups of both bridges.
 	groups []*openflow.GroupMod
+	// tunnels: the bridges have tunnel ports.
+	tunnels bool
 }
 
 // generator draws from r: rapid's own draws prefer small numbers, with which few packets match
@@ -61,7 +66,7 @@ func drawScene(t *rapid.T) *scene { return newScene(drawRand(t)) }
 func newScene(r *rand.Rand) *scene { return (&generator{r: r}).scene() }
 
 func (g *generator) scene() *scene {
-	s := new(scene)
+	s := &scene{tunnels: g.all}
 	for {
 		s.data = packettest.Valid(g.r)
 		// As in OVS the drop eligible bit does not survive a change of the tags.
@@ -89,10 +94,14 @@ func (g *generator) scene() *scene {
 		s.key.Set(flow.PktMark, uint64(g.r.Uint32()))
 		s.key.Set(flow.CTState, uint64(g.r.IntN(256)))
 		s.key.Set(flow.CTMark, uint64(g.r.IntN(256)))
-		s.key.Set(flow.TunID, uint64(g.r.IntN(4)))
+	}
+	if g.all && g.n(3) == 0 {
+		g.arrive(&s.key)
 	}
 	g.k = s.key
-	g.k.Set(flow.InPortOXM, s.key.Get(flow.InPortOXM)-10)
+	if in := s.key.Get(flow.InPortOXM); in < tunnelODP {
+		g.k.Set(flow.InPortOXM, in-10)
+	}
 	for b := range s.rules {
 		for id := range uint8(3) {
 			for i := range 1 + g.n(4) {
@@ -190,12 +199,19 @@ func (g *generator) subfield() flow.Subfield {
 }
 
 func (g *generator) port() openflow.PortNo {
+	if g.all && g.n(3) == 0 {
+		return openflow.PortNo(20 + g.n(5))
+	}
 	return []openflow.PortNo{1, 2, 3, 9, openflow.PortInPort, openflow.PortFlood, openflow.PortAll, openflow.PortLocal, openflow.PortNormal,
 		openflow.PortController, 77, openflow.PortAny}[g.n(12)]
 }
 
 func (g *generator) list(id uint8, limit int) (out []openflow.Action) {
 	for range g.n(limit + 1) {
+		if g.all && g.n(8) == 0 {
+			f := tunnelFields[g.n(len(tunnelFields))]
+			out = append(out, openflow.SetField{Field: f, Value: g.value(f)})
+		}
 		out = append(out, g.action(id, limit-1))
 	}
 	if g.n(4) > 0 {
@@ -379,6 +395,9 @@ func (s *scene) String() string {
 // chooses, on port 3 with a tag more, on port 2 with one less.
 func (s *scene) world() *world {
 	w := newWorld(s.rules[0], s.rules[1])
+	if s.tunnels {
+		w.addTunnels()
+	}
 	w.o.Features.CTState = true
 	meters := datapath.NewMeters(fakeMeterer{})
 	for _, b := range []*fakeBridge{w.br0, w.br1} {
@@ -432,6 +451,7 @@ func (s *scene) other(r *rand.Rand, mask *flow.Mask) flow.Key {
 	}
 	// A port that exists.
 	k.Set(flow.InPortOXM, s.key.Get(flow.InPortOXM))
+	s.otherTunnel(&k, mask)
 	if !packet.IsMPLS(uint16(k.Get(flow.EthType))) {
 		zero(&k, flow.MPLSLSE0, flow.MPLSLSE1, flow.MPLSLSE2)
 	}

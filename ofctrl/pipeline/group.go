@@ -173,7 +173,7 @@ func (x *xlate) restart() {
 	default:
 		f = Frozen{Bridge: x.origin.bridge, InPort: x.origin.in, Start: true, Local: x.local}
 	}
-	f.Hashed, f.Hash = true, x.hash
+	f.Hashed, f.Hash, f.Tunneled = true, x.hash, x.key.HasTunnel()
 	clear(x.res.Credits)
 	clear(x.res.Actions)
 	x.res.Credits, x.res.Actions, x.res.Slow = x.res.Credits[:0], x.res.Actions[:0], ""

@@ -64,6 +64,7 @@ func (t *Translator) packetOut(b Bridge, po *openflow.PacketOut, pkt *datapath.P
 	defer t.release(x)
 	x.packet, x.learn, x.packetOut = pkt, true, true
 	x.key.Init(key, po.InPort)
+	x.key.NoTunnel()
 	x.key.SetMetadata(&po.Match)
 	x.key.SetInPort(po.InPort)
 	x.origin = origin{b, po.InPort, po}

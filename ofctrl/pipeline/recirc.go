@@ -39,6 +39,8 @@ type Frozen struct {
 	TLV *table.TLV
 	// Local is the address that the packet was tunneled to; invalid: it did not come by a tunnel.
 	Local netip.Addr
+	// Tunneled: the datapath's key of the packet may have a tunnel. Unless Written has all of it, that is the packet's.
+	Tunneled bool
 }
 
 // frozenID is the part of a frozen state that a map can compare.
@@ -53,6 +55,7 @@ type frozenID struct {
 	hash                     odp.Hash
 	tlv                      *table.TLV
 	local                    netip.Addr
+	tunneled                 bool
 }
 
 // freeze names the state of the translation, to go on in table with actions (nil: with a
@@ -71,7 +74,7 @@ func (x *xlate) state() *Frozen {
 	f := &Frozen{
 		Bridge: x.bridge, InPort: x.key.InPort(),
 		Stack: bytes.Clone(x.stack), ActionSet: slices.Clone(x.actionSet), HasGroup: x.hasGroup,
-		Local: x.local,
+		Local: x.local, Tunneled: x.key.HasTunnel(),
 	}
 	x.key.KeepTunnel()
 	x.key.Metadata(&f.Written)
@@ -92,7 +95,7 @@ func sameFrozen(a, b *Frozen) bool {
 
 // name names a frozen state.
 func (x *xlate) name(f *Frozen) (id uint32, ok bool) {
-	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash, f.TLV, f.Local}
+	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash, f.TLV, f.Local, f.Tunneled}
 	n := x.t.frozen.get(key, f, sameFrozen)
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d recirculation ids", maxFrozen)
@@ -115,6 +118,9 @@ func (x *xlate) thaw(id uint32) {
 // goOn goes on with a frozen state.
 func (x *xlate) goOn(f *Frozen) {
 	x.from, x.hashed, x.packetOut, x.local = f, f.Hashed, f.PacketOut, f.Local
+	if !f.Tunneled {
+		x.key.NoTunnel()
+	}
 	x.enter(f.Bridge)
 	written := &f.Written
 	if t := x.tables.TLV(); f.TLV != nil && t != f.TLV {

@@ -95,7 +95,7 @@ func (t *Translator) resume(r *openflow.Resume, c *openflow.Continuation, pkt *d
 	defer t.release(x)
 	x.packet, x.learn = pkt, true
 	x.key.Init(key, in)
-	f := &Frozen{Bridge: b, InPort: in, Actions: c.Actions, Written: onlyOpenFlow(&r.Metadata), ActionSet: c.ActionSet}
+	f := &Frozen{Bridge: b, InPort: in, Tunneled: true, Actions: c.Actions, Written: onlyOpenFlow(&r.Metadata), ActionSet: c.ActionSet}
 	var out openflow.PortNo
 	out, f.HasGroup = outputOf(c.ActionSet)
 	f.Written.Set(flow.ActsetOutput, uint64(out))

@@ -79,6 +79,9 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	x.packet, x.learn = req.Packet, req.Learn
 	no := openflow.PortNo(req.Key.Get(flow.InPortOXM))
 	x.key.Init(req.Key, no)
+	if !ArrivalOf(req.Key).Dst.IsValid() {
+		x.key.NoTunnel()
+	}
 	x.key.UseTLV(b.Tables().TLV(), false)
 	written := withoutOptions(req.Key)
 	x.key.SetMetadata(&written)
@@ -115,6 +118,9 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	no := openflow.PortNo(req.Key.Get(flow.InPortOXM))
 	written := withoutOptions(req.Key)
 	x.key.Init(req.Key, no)
+	if !ArrivalOf(req.Key).Dst.IsValid() {
+		x.key.NoTunnel()
+	}
 	x.key.UseTLV(b.Tables().TLV(), false)
 	x.key.SetMetadata(&written)
 	x.key.Peek(&start)

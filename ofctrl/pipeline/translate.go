@@ -132,6 +132,9 @@ func (x *xlate) translate(key *flow.Key) {
 	default:
 		if in != nil {
 			x.key.Init(key, in.No)
+			if in.Tunnel == nil {
+				x.key.NoTunnel()
+			}
 		} else {
 			x.key.Init(key, openflow.PortAny)
 			if b, in = x.arrive(odp.Port(key.Get(flow.InPortOXM))); in == nil {

@@ -22,6 +22,7 @@ type Tunnel struct {
 	// InheritTOS and InheritTTL take them from the inner header where that is IP. ECN bits always are.
 	InheritTOS, InheritTTL bool
 	DF, Csum               bool
+	CsumIPv6               bool   // like Csum, of packets over IPv6 only
 	DstPort                uint16 // 0 for types without
 	GBP                    bool   // VXLAN with the group based policy extension
 	// Mark is the encapsulated packet's if SetMark, else that of the packet.
@@ -34,6 +35,16 @@ type Tunnel struct {
 type Arrival struct {
 	Src, Dst netip.Addr // of the outer header
 	ID       uint64     // tun_id
+}
+
+// ArrivalOf is the arrival of a packet with this key; Dst is invalid when it did not come by a tunnel. Nothing is decided by it but
+// what people are shown.
+func ArrivalOf(k *flow.Key) Arrival {
+	return Arrival{
+		Src: addressOf(k.GetBytes(flow.TunSrc, nil), k.GetBytes(flow.TunIPv6Src, nil)),
+		Dst: addressOf(k.GetBytes(flow.TunDst, nil), k.GetBytes(flow.TunIPv6Dst, nil)),
+		ID:  k.Get(flow.TunID),
+	}
 }
 
 // arrive finds the port that a packet of a tunnel is for; nil: none.
@@ -51,12 +62,20 @@ func (x *xlate) arrive(no odp.Port) (Bridge, *Port) {
 
 // address reads an outer address: of IPv4, or else of IPv6; invalid when there is neither.
 func (x *xlate) address(v4, v6 flow.FieldID) netip.Addr {
+	var four [4]byte
 	var buf [16]byte
-	if b := [4]byte(x.key.Read(flow.WholeField(v4), buf[:0])); b != [4]byte{} {
-		return netip.AddrFrom4(b)
+	if copy(four[:], x.key.Read(flow.WholeField(v4), buf[:0])); four != [4]byte{} {
+		return addressOf(four[:], nil)
 	}
-	if b := [16]byte(x.key.Read(flow.WholeField(v6), buf[:0])); b != [16]byte{} {
-		return netip.AddrFrom16(b)
+	return addressOf(nil, x.key.Read(flow.WholeField(v6), buf[:0]))
+}
+
+// addressOf is the address of either form that is not zero; invalid when there is none.
+func addressOf(v4, v6 []byte) netip.Addr {
+	for _, b := range [...][]byte{v4, v6} {
+		if a, ok := netip.AddrFromSlice(b); ok && !a.IsUnspecified() {
+			return a
+		}
 	}
 	return netip.Addr{}
 }
@@ -122,9 +141,10 @@ func (x *xlate) tunnel(p *Port, trunc uint32) {
 		outer.Set(flow.TunID, x.key.Get(flow.TunID))
 	}
 	x.outerIP(t, &outer)
-	outer.Set(flow.TunAllFlags, x.outerFlags(t))
+	outer.Set(flow.TunAllFlags, x.outerFlags(t, remote))
 	switch {
 	case t.Type == "geneve":
+		x.Depend(x.tables.TLVVersion())
 		if !x.key.Options(&outer) {
 			x.warn("over 252 bytes of tunnel options, the last are left out")
 		}
@@ -166,14 +186,14 @@ func (x *xlate) outerIP(t *Tunnel, outer *flow.Key) {
 	outer.Set(flow.TunTTL, ttl)
 }
 
-func (x *xlate) outerFlags(t *Tunnel) (flags uint64) {
+func (x *xlate) outerFlags(t *Tunnel, remote netip.Addr) (flags uint64) {
 	if t.Type == "geneve" {
 		flags = x.key.Get(flow.TunFlags) // OAM, which no other header has
 	}
 	for _, f := range [...]struct {
 		on  bool
 		bit uint64
-	}{{t.DF, flow.TunFlagDF}, {t.Csum, flow.TunFlagCsum}, {t.HasKey, flow.TunFlagKey}} {
+	}{{t.DF, flow.TunFlagDF}, {t.Csum || t.CsumIPv6 && remote.Is6(), flow.TunFlagCsum}, {t.HasKey, flow.TunFlagKey}} {
 		if f.on {
 			flags |= f.bit
 		}

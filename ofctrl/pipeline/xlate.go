@@ -68,12 +68,12 @@ type xlate struct {
 	hasGroup    bool
 	inActionSet bool
 
-	tlv   *table.TLVCounter // of the table that the packet's tunnel options were read by
+	tlv *table.TLVCounter // of the table that the packet's tunnel options were read by
 	// local is the address that the packet was tunneled to, invalid when it did not come by a tunnel.
 	local netip.Addr
 	// congested: its outer header said so, and it did not.
 	congested bool
-	vlans []VLAN            // memory for Context.VLANs
+	vlans     []VLAN // memory for Context.VLANs
 	// effects are what actions do to the tables, after the translation.
 	effects []datapath.Credit
 }

@@ -22,6 +22,7 @@ type Key struct {
 	laterFrag bool
 	opts      options
 	mpls      bool // the packet came with labels
+	noTunnel  bool // and by no tunnel
 }
 
 // state is one form of the packet.
@@ -63,7 +64,7 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 	k.wc.SetExact(flow.RecircID)
 	k.wc.SetExact(flow.PacketType)
 	k.wc.SetExact(flow.EthType)
-	k.laterFrag, k.mpls = false, k.IsMPLS()
+	k.laterFrag, k.mpls, k.noTunnel = false, k.IsMPLS(), false
 	if k.Has(flow.PrereqIP) {
 		k.wc.SetExact(flow.IPFrag)
 		k.laterFrag = k.Get(flow.IPFrag)&flow.FragLater != 0
@@ -73,7 +74,13 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 // Mask writes the datapath words of the mask of all that was read or written.
 func (k *Key) Mask(m *flow.Mask) {
 	*m = k.wc
-	k.optionMask(m)
+	if k.noTunnel {
+		for i, w := range &tunMembers {
+			m[i] &^= w
+		}
+	} else {
+		k.optionMask(m)
+	}
 	clear(m[flow.DPWords:])
 	// That there is a tag is part of any knowledge about it.
 	for _, f := range [...]flow.FieldID{flow.VLANTCI, flow.VLANTCI2} {

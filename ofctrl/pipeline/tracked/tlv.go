@@ -55,6 +55,9 @@ func (k *Key) optionMask(m *flow.Mask) {
 
 // FlowMask makes a mask of Mask, as far as options are concerned, one of OpenFlow's key, for people to see.
 func (k *Key) FlowMask(m *flow.Mask) {
+	if k.noTunnel {
+		return
+	}
 	copy(table.OptionSpace(m), table.OptionSpace(&k.wc))
 	m[flow.TunPresentWord] = k.wc[flow.TunPresentWord]
 	m.Set(flow.TunOptsLen, 0)

@@ -54,6 +54,13 @@ func (k *Key) Options(outer *flow.Key) bool {
 	return k.now.tlv.ToPacket(outer)
 }
 
+// NoTunnel says that the packet did not come by a tunnel: its in_port or recirc_id, always exact, says that all of
+// the tunnel is zero, which Mask then need not say again.
+func (k *Key) NoTunnel() { k.noTunnel = true }
+
+// HasTunnel reports whether NoTunnel was not said.
+func (k *Key) HasTunnel() bool { return !k.noTunnel }
+
 // KeepTunnel has all of the tunnel count as written, if the datapath was told of another one: then its key has that.
 func (k *Key) KeepTunnel() {
 	if k.base.tunnel != nil {

@@ -1,0 +1,265 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"syscall"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/bridge/tunnel"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline"
+)
+
+// TunnelDevices are the kernel's metadata devices. The main loop calls it.
+type TunnelDevices interface {
+	// Native says whether tunnels like s are the datapath's own, else the kernel's; mode is other_config:tunnel-mode:
+	// "auto", "kernel" or "native". The error says why they cannot be.
+	Native(mode string, s datapath.TunnelSpec) (bool, error)
+	// Open makes the kernel's device of a tunnel that is not native, or finds it as an earlier run left it.
+	Open(name string, s datapath.TunnelSpec) (ifindex int, err error)
+	// Close removes that device.
+	Close(name string) error
+}
+
+// tunnelPort is what an interface of a tunnel type has when it works.
+type tunnelPort struct {
+	tunnel.Config
+	match  tunnel.Match
+	device *tunnelDevice
+}
+
+// tunnelDevice is a datapath port that interfaces share.
+type tunnelDevice struct {
+	name    string
+	spec    datapath.TunnelSpec
+	ifindex int // 0: native
+	odp     odp.Port
+	users   map[*iface]struct{}
+	taken   map[tunnel.Match]*iface
+}
+
+// tunnelPorts are the datapath ports of tunnels, by name.
+type tunnelPorts map[string]*tunnelDevice
+
+func (p tunnelPorts) names() []string { return slices.Sorted(maps.Keys(p)) }
+
+// errExists is EEXIST, as OVS says it.
+const errExists = "File exists"
+
+// isTunnel reports whether the interface's type is one of a tunnel, supported or not.
+func (i *iface) isTunnel() bool { return tunnel.Is(i.typ) }
+
+// openTunnel makes a tunnel port work, or follow its options when it does. One that cannot be keeps nothing.
+func (i *iface) openTunnel() error {
+	a := i.bridge.agent
+	c, warnings, err := tunnel.Parse(i.name, i.typ, i.row.Options)
+	if err != nil {
+		i.closeTunnel()
+		i.dropNumber()
+		return err
+	}
+	i.warnings.log(i.bridge.log, warnings)
+	if err := a.tunnelClash(&c, i); err != nil {
+		i.closeTunnel()
+		i.dropNumber()
+		return err
+	}
+	spec := c.Spec()
+	if spec.Native, err = a.nativeTunnel(spec); err == nil && (i.tunnel == nil || i.tunnel.device.spec != spec) {
+		i.closeTunnel()
+		err = i.joinDevice(spec)
+	}
+	if err != nil {
+		i.closeTunnel()
+		i.dropNumber()
+		return fmt.Errorf("could not add network device %s to ofproto (%s)", i.name, netdev.Strerror(err))
+	}
+	c.Native = spec.Native
+	d := i.tunnel.device
+	m := c.Match(d.odp)
+	if other := d.taken[m]; other != nil && other != i {
+		i.closeTunnel()
+		i.dropNumber()
+		err := fmt.Errorf("could not add network device %s to ofproto (%s)", i.name, errExists)
+		if i.err == nil || i.err.Error() != err.Error() {
+			i.bridge.log.Warnf("%s: attempting to add tunnel port with same config as port '%s' (%s)", i.name, other.name, m.Text())
+		}
+		return err
+	}
+	i.tunnel.leave(i)
+	d.taken[m] = i
+	i.tunnel.Config, i.tunnel.match = c, m
+	if !i.number() {
+		i.closeTunnel()
+		return fmt.Errorf("could not add network device %s to ofproto (no free OpenFlow port number)", i.name)
+	}
+	return nil
+}
+
+// tunnelClash says when a UDP port is wanted in two ways.
+func (a *Agent) tunnelClash(c *tunnel.Config, i *iface) error {
+	d := a.tunnels[tunnel.Device(c.Spec())]
+	if d == nil || d.spec.GBP == c.GBP || len(d.users) == 1 && i.tunnel != nil && i.tunnel.device == d {
+		return nil
+	}
+	return fmt.Errorf("%s: VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port", i.name)
+}
+
+// joinDevice has the interface share the datapath port of its kind, which comes with the first.
+func (i *iface) joinDevice(spec datapath.TunnelSpec) error {
+	a := i.bridge.agent
+	name := tunnel.Device(spec)
+	d := a.tunnels[name]
+	if d == nil {
+		d = &tunnelDevice{name: name, spec: spec, users: map[*iface]struct{}{}, taken: map[tunnel.Match]*iface{}}
+		if err := a.addTunnelDevice(d); err != nil {
+			return err
+		}
+		a.tunnels[name] = d
+	}
+	d.users[i] = struct{}{}
+	i.tunnel, i.odp = &tunnelPort{device: d}, d.odp
+	return nil
+}
+
+func (a *Agent) addTunnelDevice(d *tunnelDevice) error {
+	if !d.spec.Native && a.o.TunnelDevices != nil {
+		ifindex, err := a.o.TunnelDevices.Open(d.name, d.spec)
+		if err != nil {
+			return err
+		}
+		d.ifindex = ifindex
+	}
+	want := odp.PortNone
+	if n, ok := a.adopted[d.name]; ok {
+		want = n
+	}
+	spec := d.spec
+	no, err := a.o.Datapath.PortAdd(datapath.PortSpec{Name: d.name, Kind: datapath.PortTunnel, Ifindex: d.ifindex, Type: spec.Type, Number: want, Tunnel: &spec})
+	if err != nil {
+		return errors.Join(err, a.closeTunnelDevice(d))
+	}
+	a.count("dpif_port_add", 1)
+	d.odp = no
+	return nil
+}
+
+func (a *Agent) closeTunnelDevice(d *tunnelDevice) error {
+	if d.spec.Native || a.o.TunnelDevices == nil || d.ifindex == 0 {
+		return nil
+	}
+	d.ifindex = 0
+	return a.o.TunnelDevices.Close(d.name)
+}
+
+// closeTunnel ends the interface's share; the datapath port goes with the last.
+func (i *iface) closeTunnel() {
+	if i.tunnel == nil {
+		return
+	}
+	a, d := i.bridge.agent, i.tunnel.device
+	i.tunnel.leave(i)
+	i.tunnel, i.odp = nil, odp.PortNone
+	if delete(d.users, i); len(d.users) > 0 || a.tunnels[d.name] != d {
+		return
+	}
+	delete(a.tunnels, d.name)
+	if err := a.o.Datapath.PortDel(d.odp); err != nil && !errors.Is(err, datapath.ErrNoSuchPort) {
+		i.bridge.log.Warnf("failed to delete port %s from the datapath: %v", d.name, err)
+	}
+	a.count("dpif_port_del", 1)
+	if err := a.closeTunnelDevice(d); err != nil {
+		i.bridge.log.Warnf("failed to remove network device %s: %v", d.name, err)
+	}
+}
+
+// leave gives up what packets the port takes.
+func (t *tunnelPort) leave(i *iface) {
+	if t.device.taken[t.match] == i {
+		delete(t.device.taken, t.match)
+	}
+}
+
+// errNoKernelTunnels is for datapaths that have no devices.
+var errNoKernelTunnels = fmt.Errorf("tunnels by kernel devices are not supported here: %w", syscall.EOPNOTSUPP)
+
+// nativeTunnel says in which of the two ways tunnels like s work.
+func (a *Agent) nativeTunnel(s datapath.TunnelSpec) (bool, error) {
+	mode := a.tunnelMode()
+	if a.o.TunnelDevices != nil {
+		return a.o.TunnelDevices.Native(mode, s)
+	}
+	if _, ok := a.o.Datapath.(datapath.Underlayer); ok && mode == tunnelKernel {
+		return false, errNoKernelTunnels
+	} else if ok {
+		return true, nil
+	}
+	return false, nil // a simulated datapath: packets end at the port
+}
+
+// Values of other_config:tunnel-mode.
+const (
+	tunnelAuto   = "auto"
+	tunnelKernel = "kernel"
+	tunnelNative = "native"
+)
+
+// tunnelMode is Open_vSwitch other_config:tunnel-mode.
+func (a *Agent) tunnelMode() string {
+	mode := tunnelAuto
+	if a.snap != nil && a.snap.OtherConfig["tunnel-mode"] != "" {
+		mode = a.snap.OtherConfig["tunnel-mode"]
+	}
+	if mode == tunnelAuto || mode == tunnelKernel || mode == tunnelNative {
+		a.tunnelWarned = ""
+		return mode
+	}
+	if a.tunnelWarned != mode {
+		a.log.Warnf("other_config:tunnel-mode: %q is not one of auto, kernel, native; using auto", mode)
+		a.tunnelWarned = mode
+	}
+	return tunnelAuto
+}
+
+// renewTunnels gives up the datapath ports of tunnels that are to work in the other way now; they are made anew when
+// their interfaces are opened.
+func (a *Agent) renewTunnels() {
+	for _, name := range a.tunnels.names() {
+		d := a.tunnels[name]
+		if native, err := a.nativeTunnel(d.spec); err == nil && native == d.spec.Native {
+			continue
+		}
+		for _, i := range slices.Collect(maps.Keys(d.users)) {
+			i.closeTunnel()
+		}
+	}
+}
+
+// tunnelEvent takes the event of a device that may be one of tunnels, and reports whether the configuration must be
+// looked at again: somebody else removed it.
+func (a *Agent) tunnelEvent(e netdev.Event) bool {
+	d := a.tunnels[e.Info.Name]
+	if d == nil || d.ifindex == 0 || e.Kind != netdev.Removed && e.Info.Ifindex == d.ifindex || e.Kind == netdev.Removed && e.Info.Ifindex != d.ifindex {
+		return false
+	}
+	a.log.Warnf("network device %s has vanished", d.name)
+	for _, i := range slices.Collect(maps.Keys(d.users)) {
+		i.closeTunnel()
+	}
+	return true
+}
+
+// interfaceTypes are what iface_types says.
+func (a *Agent) interfaceTypes() []string {
+	return slices.Sorted(slices.Values(slices.Concat(a.o.Devices.Types(), tunnel.Types(), []string{typePatch})))
+}
+
+// pipeline is what translations see.
+func (t *tunnelPort) pipeline() *pipeline.Tunnel {
+	c := t.Config.Tunnel
+	return &c
+}
