@@ -83,6 +83,20 @@ struct ct_job {
 	} at[CT_JOB_MAX];
 };
 
+/* Settings and counters of IP fragments, arrays by version: conntrack/fragsettings.go. */
+#define CT_FRAGMENTS_MAX 5000
+struct ct_frag_stats {
+	__u64 accepted, completed, small, expired, purged;
+};
+struct ct_frag_table {
+	__u32 version; /* of the maps of fragments, as the agent counts it; 0: not begun */
+	__u32 max;
+	__u32 disabled[2], min[2];
+	__u32 next; /* place in the ring; it is taken modulo max */
+	__u32 pad;
+	struct ct_frag_stats stats[2];
+};
+
 /* Flags of ACT_CT. */
 #define CT_COMMIT 1
 #define CT_FORCE 2

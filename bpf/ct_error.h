@@ -3,6 +3,7 @@
  * conntrack/parse.go (report) and translate.go (rewriteInner). */
 #pragma once
 
+#include "ct_frag.h"
 #include "ct_nat.h"
 
 #define CT_CARRIED 8      /* bytes behind its IP header that are there at least */
@@ -198,6 +199,8 @@ static __always_inline int run_ct_error(struct __sk_buff *skb, union ctx *c)
 		len = CT_REPORT_MAX;
 	s->inner_len = len;
 	if (bpf_skb_load_bytes(skb, start, s->packet, ct_bounded(len, CT_REPORT_MAX)) || ct_report(s, len))
+		return ct_invalid(skb, c, s, NULL);
+	if (s->frag && !ct_frag_allowed(c, s, 1))
 		return ct_invalid(skb, c, s, NULL);
 	if (!ct_lookup(s, bpf_jiffies64(), &f))
 		return ct_invalid(skb, c, s, &s->tuple);

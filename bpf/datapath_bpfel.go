@@ -139,6 +139,24 @@ type DatapathCtFragKey struct {
 	Family uint8
 }
 
+type DatapathCtFragTable struct {
+	_        structs.HostLayout
+	Version  uint32
+	Max      uint32
+	Disabled [2]uint32
+	Min      [2]uint32
+	Next     uint32
+	Pad      uint32
+	Stats    [2]struct {
+		_         structs.HostLayout
+		Accepted  uint64
+		Completed uint64
+		Small     uint64
+		Expired   uint64
+		Purged    uint64
+	}
+}
+
 type DatapathCtJob struct {
 	_       structs.HostLayout
 	N       uint32
@@ -615,65 +633,67 @@ type DatapathUpcallRec struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	DatapathMapActs          = "acts"
-	DatapathMapConfig        = "config"
-	DatapathMapCtConns       = "ct_conns"
-	DatapathMapCtCount       = "ct_count"
-	DatapathMapCtFrags       = "ct_frags"
-	DatapathMapCtIndex       = "ct_index"
-	DatapathMapCtJobs        = "ct_jobs"
-	DatapathMapCtPolicies    = "ct_policies"
-	DatapathMapCtScratches   = "ct_scratches"
-	DatapathMapCtTables      = "ct_tables"
-	DatapathMapCtUsed        = "ct_used"
-	DatapathMapCtZones       = "ct_zones"
-	DatapathMapInjects       = "injects"
-	DatapathMapMeters        = "meters"
-	DatapathMapPortDrop      = "port_drop"
-	DatapathMapProgs         = "progs"
-	DatapathMapRings         = "rings"
-	DatapathProgActions      = "actions"
-	DatapathProgAgain        = "again"
-	DatapathProgClock        = "clock"
-	DatapathProgCopy         = "copy"
-	DatapathProgCt           = "ct"
-	DatapathProgCtAgain      = "ct_again"
-	DatapathProgCtError      = "ct_error"
-	DatapathProgCtFragment   = "ct_fragment"
-	DatapathProgCtNat        = "ct_nat"
-	DatapathProgCtNew        = "ct_new"
-	DatapathProgCtPrepare    = "ct_prepare"
-	DatapathProgCtRemover    = "ct_remover"
-	DatapathProgCtRewrite    = "ct_rewrite"
-	DatapathProgEgress       = "egress"
-	DatapathProgHash         = "hash"
-	DatapathProgIngress      = "ingress"
-	DatapathProgInject       = "inject"
-	DatapathProgLookup       = "lookup"
-	DatapathProgMeter        = "meter"
-	DatapathProgMore         = "more"
-	DatapathProgMpls         = "mpls"
-	DatapathProgNd           = "nd"
-	DatapathProgSctp         = "sctp"
-	DatapathProgUpcall       = "upcall"
-	DatapathVarAbiTypes      = "abi_types"
-	DatapathVarBucketMask    = "bucket_mask"
-	DatapathVarCpuMask       = "cpu_mask"
-	DatapathVarCpuSize       = "cpu_size"
-	DatapathVarCrc32cShift   = "crc32c_shift"
-	DatapathVarCtWords       = "ct_words"
-	DatapathVarHashMul       = "hash_mul"
-	DatapathVarMaxCalls      = "max_calls"
-	DatapathVarMaxPorts      = "max_ports"
-	DatapathVarN_rings       = "n_rings"
-	DatapathVarPortIndexMask = "port_index_mask"
-	DatapathVarPortMask      = "port_mask"
-	DatapathVarSlotMask      = "slot_mask"
-	DatapathVarStatAtomic    = "stat_atomic"
-	DatapathVarStatColumns   = "stat_columns"
-	DatapathVarStatMask      = "stat_mask"
-	DatapathVarStatStride    = "stat_stride"
-	DatapathVarUseCache      = "use_cache"
+	DatapathMapActs             = "acts"
+	DatapathMapConfig           = "config"
+	DatapathMapCtConns          = "ct_conns"
+	DatapathMapCtCount          = "ct_count"
+	DatapathMapCtFragmentRing   = "ct_fragment_ring"
+	DatapathMapCtFragmentTables = "ct_fragment_tables"
+	DatapathMapCtFragments      = "ct_fragments"
+	DatapathMapCtIndex          = "ct_index"
+	DatapathMapCtJobs           = "ct_jobs"
+	DatapathMapCtPolicies       = "ct_policies"
+	DatapathMapCtScratches      = "ct_scratches"
+	DatapathMapCtTables         = "ct_tables"
+	DatapathMapCtUsed           = "ct_used"
+	DatapathMapCtZones          = "ct_zones"
+	DatapathMapInjects          = "injects"
+	DatapathMapMeters           = "meters"
+	DatapathMapPortDrop         = "port_drop"
+	DatapathMapProgs            = "progs"
+	DatapathMapRings            = "rings"
+	DatapathProgActions         = "actions"
+	DatapathProgAgain           = "again"
+	DatapathProgClock           = "clock"
+	DatapathProgCopy            = "copy"
+	DatapathProgCt              = "ct"
+	DatapathProgCtAgain         = "ct_again"
+	DatapathProgCtError         = "ct_error"
+	DatapathProgCtFragment      = "ct_fragment"
+	DatapathProgCtNat           = "ct_nat"
+	DatapathProgCtNew           = "ct_new"
+	DatapathProgCtPrepare       = "ct_prepare"
+	DatapathProgCtRemover       = "ct_remover"
+	DatapathProgCtRewrite       = "ct_rewrite"
+	DatapathProgEgress          = "egress"
+	DatapathProgHash            = "hash"
+	DatapathProgIngress         = "ingress"
+	DatapathProgInject          = "inject"
+	DatapathProgLookup          = "lookup"
+	DatapathProgMeter           = "meter"
+	DatapathProgMore            = "more"
+	DatapathProgMpls            = "mpls"
+	DatapathProgNd              = "nd"
+	DatapathProgSctp            = "sctp"
+	DatapathProgUpcall          = "upcall"
+	DatapathVarAbiTypes         = "abi_types"
+	DatapathVarBucketMask       = "bucket_mask"
+	DatapathVarCpuMask          = "cpu_mask"
+	DatapathVarCpuSize          = "cpu_size"
+	DatapathVarCrc32cShift      = "crc32c_shift"
+	DatapathVarCtWords          = "ct_words"
+	DatapathVarHashMul          = "hash_mul"
+	DatapathVarMaxCalls         = "max_calls"
+	DatapathVarMaxPorts         = "max_ports"
+	DatapathVarN_rings          = "n_rings"
+	DatapathVarPortIndexMask    = "port_index_mask"
+	DatapathVarPortMask         = "port_mask"
+	DatapathVarSlotMask         = "slot_mask"
+	DatapathVarStatAtomic       = "stat_atomic"
+	DatapathVarStatColumns      = "stat_columns"
+	DatapathVarStatMask         = "stat_mask"
+	DatapathVarStatStride       = "stat_stride"
+	DatapathVarUseCache         = "use_cache"
 )
 
 // LoadDatapath returns the embedded CollectionSpec for Datapath.
@@ -748,23 +768,25 @@ type DatapathProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathMapSpecs struct {
-	Acts        *ebpf.MapSpec `ebpf:"acts"`
-	Config      *ebpf.MapSpec `ebpf:"config"`
-	CtConns     *ebpf.MapSpec `ebpf:"ct_conns"`
-	CtCount     *ebpf.MapSpec `ebpf:"ct_count"`
-	CtFrags     *ebpf.MapSpec `ebpf:"ct_frags"`
-	CtIndex     *ebpf.MapSpec `ebpf:"ct_index"`
-	CtJobs      *ebpf.MapSpec `ebpf:"ct_jobs"`
-	CtPolicies  *ebpf.MapSpec `ebpf:"ct_policies"`
-	CtScratches *ebpf.MapSpec `ebpf:"ct_scratches"`
-	CtTables    *ebpf.MapSpec `ebpf:"ct_tables"`
-	CtUsed      *ebpf.MapSpec `ebpf:"ct_used"`
-	CtZones     *ebpf.MapSpec `ebpf:"ct_zones"`
-	Injects     *ebpf.MapSpec `ebpf:"injects"`
-	Meters      *ebpf.MapSpec `ebpf:"meters"`
-	PortDrop    *ebpf.MapSpec `ebpf:"port_drop"`
-	Progs       *ebpf.MapSpec `ebpf:"progs"`
-	Rings       *ebpf.MapSpec `ebpf:"rings"`
+	Acts             *ebpf.MapSpec `ebpf:"acts"`
+	Config           *ebpf.MapSpec `ebpf:"config"`
+	CtConns          *ebpf.MapSpec `ebpf:"ct_conns"`
+	CtCount          *ebpf.MapSpec `ebpf:"ct_count"`
+	CtFragmentRing   *ebpf.MapSpec `ebpf:"ct_fragment_ring"`
+	CtFragmentTables *ebpf.MapSpec `ebpf:"ct_fragment_tables"`
+	CtFragments      *ebpf.MapSpec `ebpf:"ct_fragments"`
+	CtIndex          *ebpf.MapSpec `ebpf:"ct_index"`
+	CtJobs           *ebpf.MapSpec `ebpf:"ct_jobs"`
+	CtPolicies       *ebpf.MapSpec `ebpf:"ct_policies"`
+	CtScratches      *ebpf.MapSpec `ebpf:"ct_scratches"`
+	CtTables         *ebpf.MapSpec `ebpf:"ct_tables"`
+	CtUsed           *ebpf.MapSpec `ebpf:"ct_used"`
+	CtZones          *ebpf.MapSpec `ebpf:"ct_zones"`
+	Injects          *ebpf.MapSpec `ebpf:"injects"`
+	Meters           *ebpf.MapSpec `ebpf:"meters"`
+	PortDrop         *ebpf.MapSpec `ebpf:"port_drop"`
+	Progs            *ebpf.MapSpec `ebpf:"progs"`
+	Rings            *ebpf.MapSpec `ebpf:"rings"`
 }
 
 // DatapathVariableSpecs contains global variables before they are loaded into the kernel.
@@ -811,23 +833,25 @@ func (o *DatapathObjects) Close() error {
 //
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathMaps struct {
-	Acts        *ebpf.Map `ebpf:"acts"`
-	Config      *ebpf.Map `ebpf:"config"`
-	CtConns     *ebpf.Map `ebpf:"ct_conns"`
-	CtCount     *ebpf.Map `ebpf:"ct_count"`
-	CtFrags     *ebpf.Map `ebpf:"ct_frags"`
-	CtIndex     *ebpf.Map `ebpf:"ct_index"`
-	CtJobs      *ebpf.Map `ebpf:"ct_jobs"`
-	CtPolicies  *ebpf.Map `ebpf:"ct_policies"`
-	CtScratches *ebpf.Map `ebpf:"ct_scratches"`
-	CtTables    *ebpf.Map `ebpf:"ct_tables"`
-	CtUsed      *ebpf.Map `ebpf:"ct_used"`
-	CtZones     *ebpf.Map `ebpf:"ct_zones"`
-	Injects     *ebpf.Map `ebpf:"injects"`
-	Meters      *ebpf.Map `ebpf:"meters"`
-	PortDrop    *ebpf.Map `ebpf:"port_drop"`
-	Progs       *ebpf.Map `ebpf:"progs"`
-	Rings       *ebpf.Map `ebpf:"rings"`
+	Acts             *ebpf.Map `ebpf:"acts"`
+	Config           *ebpf.Map `ebpf:"config"`
+	CtConns          *ebpf.Map `ebpf:"ct_conns"`
+	CtCount          *ebpf.Map `ebpf:"ct_count"`
+	CtFragmentRing   *ebpf.Map `ebpf:"ct_fragment_ring"`
+	CtFragmentTables *ebpf.Map `ebpf:"ct_fragment_tables"`
+	CtFragments      *ebpf.Map `ebpf:"ct_fragments"`
+	CtIndex          *ebpf.Map `ebpf:"ct_index"`
+	CtJobs           *ebpf.Map `ebpf:"ct_jobs"`
+	CtPolicies       *ebpf.Map `ebpf:"ct_policies"`
+	CtScratches      *ebpf.Map `ebpf:"ct_scratches"`
+	CtTables         *ebpf.Map `ebpf:"ct_tables"`
+	CtUsed           *ebpf.Map `ebpf:"ct_used"`
+	CtZones          *ebpf.Map `ebpf:"ct_zones"`
+	Injects          *ebpf.Map `ebpf:"injects"`
+	Meters           *ebpf.Map `ebpf:"meters"`
+	PortDrop         *ebpf.Map `ebpf:"port_drop"`
+	Progs            *ebpf.Map `ebpf:"progs"`
+	Rings            *ebpf.Map `ebpf:"rings"`
 }
 
 func (m *DatapathMaps) Close() error {
@@ -836,7 +860,9 @@ func (m *DatapathMaps) Close() error {
 		m.Config,
 		m.CtConns,
 		m.CtCount,
-		m.CtFrags,
+		m.CtFragmentRing,
+		m.CtFragmentTables,
+		m.CtFragments,
 		m.CtIndex,
 		m.CtJobs,
 		m.CtPolicies,

@@ -61,6 +61,9 @@ func (t *Table) fragment(h *header, now int64) bool {
 	if f.set.Max == 0 {
 		return false
 	}
+	if p, ok := f.ports[k]; ok && p.expires <= now {
+		f.drop(k, now)
+	}
 	if _, ok := f.ports[k]; !ok {
 		f.drop(f.ring[f.next], now)
 		f.ring[f.next] = k

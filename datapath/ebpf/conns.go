@@ -46,6 +46,8 @@ type conns struct {
 	ids      map[string]uint32 // policies by name
 	cursor   int               // word of used where the next sweep begins
 	closed   bool
+
+	fragments fragments
 }
 
 var (
@@ -68,7 +70,7 @@ func (c *conns) open(d *Datapath, fresh bool) error {
 	c.policies, errs[3] = mapArray[bpf.DatapathCtPolicy](m["ct_policies"])
 	c.table, errs[4] = mapArray[bpf.DatapathCtTable](m["ct_tables"])
 	c.jobs, errs[5] = mapArray[bpf.DatapathCtJob](m["ct_jobs"])
-	if err := errors.Join(errs[:]...); err != nil {
+	if err := errors.Join(append(errs[:], c.fragments.open(m))...); err != nil {
 		return err
 	}
 	if fresh {
@@ -90,6 +92,7 @@ func (c *conns) close() {
 	c.policies.close()
 	c.table.close()
 	c.jobs.close()
+	c.fragments.close()
 }
 
 // lock takes the mutex unless the datapath is closed.

@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -13,7 +14,9 @@ import (
 const connsVersion = 1
 
 // carriedMap reports whether a map belongs to the connections.
-func carriedMap(name string) bool { return strings.HasPrefix(name, "ct_") && name != "ct_scratches" }
+func carriedMap(name string) bool {
+	return strings.HasPrefix(name, "ct_") && name != "ct_scratches" && !fragmentMap(name)
+}
 
 // loadConns opens the maps of connections of another layout; nil: there are none that fit.
 func (p *pinDir) loadConns(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
@@ -26,9 +29,33 @@ func (p *pinDir) loadConns(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 }
 
 func (p *pinDir) connsIn(dir string, spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	found := p.mapsIn(dir, spec, carriedMap)
+	if found == nil {
+		return nil
+	}
+	var t bpf.DatapathCtTable
+	if err := found["ct_tables"].Lookup(uint32(0), &t); err != nil || t.Version != connsVersion {
+		closeMaps(found)
+		return nil
+	}
+	frags := p.mapsIn(dir, spec, fragmentMap)
+	if frags == nil {
+		return found
+	}
+	var ft bpf.DatapathCtFragTable
+	if err := frags["ct_fragment_tables"].Lookup(uint32(0), &ft); err != nil || ft.Version != fragmentsVersion {
+		closeMaps(frags)
+		return found
+	}
+	maps.Copy(found, frags)
+	return found
+}
+
+// mapsIn opens maps of another layout; nil if one is not there or does not fit.
+func (p *pinDir) mapsIn(dir string, spec *ebpf.CollectionSpec, which func(name string) bool) map[string]*ebpf.Map {
 	found := map[string]*ebpf.Map{}
 	for name, ms := range spec.Maps {
-		if !carriedMap(name) {
+		if !which(name) {
 			continue
 		}
 		m, err := ebpf.LoadPinnedMap(p.mapPath(dir, name), nil)
@@ -40,11 +67,6 @@ func (p *pinDir) connsIn(dir string, spec *ebpf.CollectionSpec) map[string]*ebpf
 			closeMaps(found)
 			return nil
 		}
-	}
-	var t bpf.DatapathCtTable
-	if err := found["ct_tables"].Lookup(uint32(0), &t); err != nil || t.Version != connsVersion {
-		closeMaps(found)
-		return nil
 	}
 	return found
 }

@@ -33,7 +33,7 @@ func TestDifferentialConntrack(t *testing.T) {
 	seen := map[string]int{}
 	cases := 0
 	for ; x.did.pairs < *diffConversations; cases++ {
-		g := &ctGen{r: rand.New(rand.NewPCG(*diffSeed, uint64(1e6+cases))), ports: x.ports, seen: seen}
+		g := &ctGen{r: rand.New(rand.NewPCG(*diffSeed, uint64(1e6+cases))), ports: x.ports, seen: seen, frags: x.frags}
 		c := g.make(60)
 		err := x.run(c)
 		var m *mismatch
@@ -100,34 +100,7 @@ func (x *differ) age(seconds int) error {
 	for i := range c.slots.at {
 		c.slots.at[i].Expires -= by
 	}
-	frags := x.d.coll.Maps["ct_frags"]
-	type entry struct {
-		key   [40]byte
-		value [16]byte
-	}
-	var all []entry
-	var e entry
-	for it := frags.Iterate(); it.Next(&e.key, &e.value); {
-		all = append(all, e)
-	}
-	for _, e := range all {
-		binary.NativeEndian.PutUint64(e.value[:], binary.NativeEndian.Uint64(e.value[:])-by)
-		if err := frags.Put(e.key, e.value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (x *differ) forgetFragments() error {
-	m := x.d.coll.Maps["ct_frags"]
-	var k [40]byte
-	for m.NextKey(nil, &k) == nil {
-		if err := m.Delete(k); err != nil {
-			return err
-		}
-	}
-	return nil
+	return x.ageFragments(by)
 }
 
 // connections compares those of both, and what was counted.
@@ -196,6 +169,8 @@ type ctGen struct {
 	r     *rand.Rand
 	ports []odp.Port
 	seen  map[string]int
+	frags conntrack.FragmentSettings
+	cut   bool         // packets are fragmented, most of them
 	sent  []diffPacket // as they came in
 	got   []diffPacket // as they were delivered, at the other port
 }
@@ -216,6 +191,9 @@ func (g *ctGen) make(n int) *diffCase {
 		if _, err := d.PortAdd(datapath.PortSpec{Name: fmt.Sprint(p), Number: p}); err != nil {
 			panic(err)
 		}
+	}
+	if err := d.Conntrack().(conntrack.FragmentControl).SetFragments(g.frags); err != nil {
+		panic(err)
 	}
 	for i := range c.flows {
 		if _, err := d.FlowPut(&c.flows[i]); err != nil {
@@ -527,6 +505,9 @@ func (g *ctGen) packets() []diffPacket {
 	}
 	if k := parts(got.data); k != nil {
 		if a := g.answer(k); a != nil {
+			if g.cut && !g.chance(4) {
+				return g.pieces(a, got.port)
+			}
 			if g.chance(8) {
 				return g.fragments(a, got.port)
 			}
@@ -575,6 +556,9 @@ func (g *ctGen) fresh() []diffPacket {
 	port := g.port(0)
 	if g.chance(8) {
 		port = g.port(1)
+	}
+	if g.cut && !g.chance(4) {
+		return g.pieces(k, port)
 	}
 	if g.chance(8) {
 		return g.fragments(k, port)

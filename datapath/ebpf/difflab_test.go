@@ -31,8 +31,10 @@ type differ struct {
 	patience time.Duration // how long it waits for what should come
 	did      struct{ pairs, hit, missed, ups, out int }
 	counted  conntrack.Counters
-	aged     uint64 // jiffies of the last age
-	limits   int    // cases that were given up at a limit that only the programs have
+	frags    conntrack.FragmentSettings // of the case
+	pieces   conntrack.FragmentStatus   // before it
+	aged     uint64                     // jiffies of the last age
+	limits   int                        // cases that were given up at a limit that only the programs have
 }
 
 func newDiffer(t *testing.T) *differ {
@@ -42,6 +44,7 @@ func newDiffer(t *testing.T) *differ {
 	o.UpcallRate = -1
 	o.maxCalls = 33 // the specification sends nothing up for that
 	x := &differ{d: l.open(o), patience: 10 * time.Second, fds: map[odp.Port]int{}, ups: make(chan datapath.Upcall, 1<<14)}
+	x.frags.Max = conntrack.DefaultMaxFragments
 	t.Cleanup(func() { x.d.Close(true) })
 	for i, kind := range []datapath.PortKind{datapath.PortNetdev, datapath.PortNetdev, datapath.PortNetdev, datapath.PortInternal} {
 		name := fmt.Sprintf("tap%d", i+1)
@@ -214,6 +217,9 @@ func (x *differ) run(c *diffCase) (err error) {
 		return err
 	}
 	x.aged = x.d.conns.now()
+	if err := x.beginFragments(o); err != nil {
+		return err
+	}
 	before, err := x.totals(x.d)
 	if err != nil {
 		return err
@@ -259,6 +265,9 @@ func (x *differ) run(c *diffCase) (err error) {
 		return &mismatch{"a counter", -1, d}
 	}
 	if err := x.connections(o); err != nil {
+		return err
+	}
+	if err := x.fragments(o); err != nil {
 		return err
 	}
 	for i, r := range refs {
