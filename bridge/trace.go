@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/pipeline"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
 )
 
 // ofprotoTrace answers ofproto/trace: it walks the packet of a flow through the tables. Side effects, such as
@@ -82,15 +84,18 @@ func (a *Agent) traceReport(s *strings.Builder, b pipeline.Bridge, t *traceText,
 		names, dpNames = portNames(b), a.portName
 	}
 	tlv := b.Tables().TLV().Layout()
-	fmt.Fprintf(s, "Flow: %s\n", openflow.FormatFlow(start, names, tlv))
+	fmt.Fprintf(s, "Flow: %s\n", openflow.FormatFlow(shownTunnel(start), names, tlv))
 	t.write(s)
 	final := "unchanged"
 	if *start != *end {
-		final = openflow.FormatFlow(end, names, tlv)
+		final = openflow.FormatFlow(shownTunnel(end), names, tlv)
 	}
 	fmt.Fprintf(s, "\nFinal flow: %s\n", final)
 
-	m := flow.Match{Key: *start, Mask: res.Mask}
+	m := flow.Match{Key: *shownTunnel(start), Mask: res.Mask}
+	if !tunnelled(start) {
+		clearOptions(&m.Mask)
+	}
 	for _, id := range [...]flow.FieldID{flow.VLANTCI, flow.VLANTCI2} {
 		if m.Key.Get(id) == 0 {
 			m.Mask.Set(id, 0) // that there is no tag is implied by dl_type
@@ -108,6 +113,29 @@ func (a *Agent) traceReport(s *strings.Builder, b pipeline.Bridge, t *traceText,
 			fmt.Fprintf(s, "  - %s\n", slowWords(reason))
 		}
 	}
+}
+
+// tunnelled reports whether a packet came from a tunnel, or goes into one.
+func tunnelled(k *flow.Key) bool {
+	var zero flow.Key
+	return k.Get(flow.TunDst) != 0 || !bytes.Equal(k.GetBytes(flow.TunIPv6Dst, nil), zero.GetBytes(flow.TunIPv6Dst, nil))
+}
+
+// shownTunnel is a packet without the tunnel options that it has outside of tunnels, as scratch registers: as in OVS they are
+// not shown.
+func shownTunnel(k *flow.Key) *flow.Key {
+	if tunnelled(k) {
+		return k
+	}
+	shown := *k
+	clearOptions(&shown)
+	return &shown
+}
+
+// clearOptions takes the tunnel options from a packet or a mask.
+func clearOptions(k *flow.Key) {
+	clear(table.OptionSpace(k))
+	k[flow.TunPresentWord] = 0
 }
 
 // dropWords say why a translation failed.

@@ -152,6 +152,8 @@ func TestErrorsLikeStock(t *testing.T) {
 	add := func(id uint32, flags uint16, m openflow.Message) openflow.Message {
 		return &openflow.BundleAdd{ID: id, Flags: flags, Message: m}
 	}
+	conjunction := []openflow.Action{openflow.Conjunction{ID: 1, N: 2}, openflow.Output{Port: 2}}
+	fromController := func() (m flow.Match) { m.Set(flow.InPortOXM, uint64(openflow.PortController)); return m }()
 	const all, lo11, lo13 = openflow.V10, openflow.V11, openflow.V13
 	tests := []bad{
 		{"version", all, openflow.V15, func(p *peer) [][]byte { return [][]byte{patch(p.encode(addFlow(nil)), 0, 9)} }},
@@ -182,6 +184,15 @@ func TestErrorsLikeStock(t *testing.T) {
 		{"group beyond the last", lo11, openflow.V15, fm(func(f *openflow.FlowMod) { f.Actions = []openflow.Action{openflow.Group{ID: 0xffffff01}} })},
 		{"unknown meter", lo13, openflow.V14, fm(func(f *openflow.FlowMod) { f.Actions = []openflow.Action{openflow.Meter{ID: 77}} })},
 		{"goto an earlier table", lo11, openflow.V15, fm(func(f *openflow.FlowMod) { f.Table = 5; f.Actions = []openflow.Action{openflow.GotoTable{Table: 5}} })},
+		{"conjunction beside another action", all, openflow.V15, fm(func(f *openflow.FlowMod) { f.Actions = conjunction })},
+		{"conjunction beside an instruction", lo11, openflow.V15, fm(func(f *openflow.FlowMod) { f.Actions = []openflow.Action{conjunction[0], openflow.GotoTable{Table: 3}} })},
+		{"conjunction beside another in clone", all, openflow.V15, fm(func(f *openflow.FlowMod) { f.Actions = []openflow.Action{openflow.Clone{Actions: conjunction}} })},
+		{"conjunction in write_actions", lo11, openflow.V15, fm(func(f *openflow.FlowMod) {
+			f.Actions = []openflow.Action{openflow.WriteActions{Actions: conjunction[:1]}}
+		})},
+		{"conjunction beside another in a bucket", all, openflow.V15, gm(func(g *openflow.GroupMod) { g.Buckets[0].Actions = conjunction })},
+		{"conjunction beside another in a packet-out", all, openflow.V15, one(&openflow.PacketOut{BufferID: openflow.NoBuffer, InPort: openflow.PortController,
+			Match: fromController, Packet: make([]byte, 14), Actions: conjunction})},
 		{"delete in the internal table", lo11, openflow.V15, fm(func(f *openflow.FlowMod) { f.Command = openflow.FlowDelete; f.Table = 254; f.Match = flow.Match{} })},
 		{"group that is there", lo11, openflow.V15, gm(func(g *openflow.GroupMod) { g.ID = 1 })},
 		{"group number", lo11, openflow.V15, gm(func(g *openflow.GroupMod) { g.ID = 0xffffff01 })},

@@ -78,6 +78,9 @@ func TestMonitorLikeStock(t *testing.T) {
 		{"OpenFlow14", "watch:out_group=7", everyChange},
 		{"OpenFlow15", "watch:!initial,!own", everyChange},
 		{"OpenFlow15", "watch:table=0", everyChange},
+		{"OpenFlow10", "watch:", learnedChanges},
+		{"OpenFlow13", "watch:!own,!delete", learnedChanges},
+		{"OpenFlow15", "watch:table=1", learnedChanges},
 	} {
 		t.Run(tt.version+" "+tt.watch, func(t *testing.T) {
 			var got [2][]string
@@ -96,7 +99,8 @@ func TestMonitorLikeStock(t *testing.T) {
 }
 
 // everyChange are lines of a command each: of ovs-ofctl, "own" on the monitor's connection, "warp" the time,
-// "bundle" of flow mods.
+// "bundle" of flow mods, "ether" a packet with this source, "learned" waits until the flows have a text, "limit" of
+// table 1.
 var everyChange = []string{
 	"add-flow in_port=1,actions=output:2",
 	"add-flow table=1,priority=5,ip,nw_dst=10.1.0.0/16,cookie=5,actions=output:3",
@@ -125,6 +129,48 @@ var everyChange = []string{
 	"del-flows ",
 }
 
+// learnedChanges have flows learned, learned again with other actions, evicted by a lower limit, and deleted with what taught them.
+var learnedChanges = []string{
+	"add-flow in_port=1,actions=learn(table=1,hard_timeout=10,idle_timeout=5,cookie=5,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),output:2",
+	"watch",
+	"ether 1",
+	"learned hard_timeout=10, dl_dst=50:54:00:00:00:01 actions=output:1",
+	"add-flow in_port=1,actions=learn(table=1,hard_timeout=60,cookie=5,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),output:2",
+	"ether 2",
+	"learned hard_timeout=60, dl_dst=50:54:00:00:00:02 actions=output:1",
+	"limit 1",
+	"limit 1000000",
+	"add-flow in_port=1,actions=learn(table=1,hard_timeout=60,cookie=5,delete_learned,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:7->NXM_NX_REG1[]),output:2",
+	"ether 2",
+	"learned hard_timeout=60, dl_dst=50:54:00:00:00:02 actions=load:0x7->NXM_NX_REG1[]",
+	"add-flow in_port=1,actions=learn(table=1,fin_idle_timeout=3,send_flow_rem,cookie=6,delete_learned,eth_type=0x1234,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]),output:2",
+	"ether 3",
+	"learned dl_dst=50:54:00:00:00:03",
+	"del-flows in_port=1",
+}
+
+// TestMonitorOfEviction: an addition that takes the place of an evicted flow is both. (The stock daemon tells only that the other
+// one is gone.)
+func TestMonitorOfEviction(t *testing.T) {
+	t.Parallel()
+	s := start(t, 1, "fail_mode=secure")
+	s.limitTable1("1")
+	got := updates(s.watched("OpenFlow14", "watch:", []string{"watch", "add-flow table=1,in_port=1,idle_timeout=9,actions=drop", "add-flow table=1,in_port=2,actions=drop"}))
+	want := []string{
+		" event=ADDED table=1 cookie=0 in_port=2", " event=ADDED table=1 idle_timeout=9 cookie=0 in_port=1", " event=DELETED reason=eviction table=1 idle_timeout=9 cookie=0 in_port=1",
+	}
+	got = slices.DeleteFunc(got, func(l string) bool { return !strings.Contains(l, "event=") })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// limitTable1 bounds table 1, which evicts.
+func (s *sim) limitTable1(n string) {
+	s.t.Helper()
+	s.Vsctl("--id=@t", "create", "flow_table", "flow_limit="+n, "overflow_policy=evict", "--", "set", "bridge", "br0", "flow_tables:1=@t")
+}
+
 // watched runs steps under the eyes of a monitor and returns what it printed.
 func (s *sim) watched(version, watch string, steps []string) string {
 	s.t.Helper()
@@ -141,6 +187,18 @@ func (s *sim) watched(version, watch string, steps []string) string {
 			m.own(v, rest)
 		case "warp":
 			s.Appctl("time/warp", rest, "1000")
+		case "ether":
+			s.Appctl("revalidator/purge")
+			s.receive("p1", "in_port(1),eth(src=50:54:00:00:00:0"+rest+",dst=50:54:00:00:00:09),eth_type(0x1234)")
+		case "learned":
+			s.Eventually("a flow is learned", func() error {
+				if f := s.flows(); !strings.Contains(f, rest) {
+					return fmt.Errorf("flows:\n%s", f)
+				}
+				return nil
+			})
+		case "limit":
+			s.limitTable1(rest)
 		case "bundle":
 			file := filepath.Join(s.Dir, "bundle")
 			if err := os.WriteFile(file, []byte(strings.ReplaceAll(rest, "|", "\n")+"\n"), 0o644); err != nil {

@@ -230,6 +230,10 @@ func TestNotificationsLikeStock(t *testing.T) {
 			if diff := difference(listen(0), listen(1)); diff != "" {
 				t.Errorf("version %v, %s (-stock +ours):\n%s", v, n.name, diff)
 			}
+			status := fmt.Sprintf("p %02x1f", byte(v)) // OFPT_TABLE_STATUS
+			if n.name == "table status" && v >= openflow.V14 && !slices.ContainsFunc(got[0], func(m string) bool { return strings.HasPrefix(m, status) }) {
+				t.Errorf("version %v: no table status among %q", v, got[0])
+			}
 			total += len(got[0])
 		}
 	}

@@ -35,6 +35,9 @@ var pauses = []struct {
 		"br1 in_port=9,cookie=2,actions=set_field:6->reg3,resubmit(,1),output:11", "br1 table=1,cookie=3,actions=controller(pause),output:12"}, 3},
 	{"in buckets", []string{"group group_id=1,type=all,bucket=mod_dl_src:50:54:00:00:00:99,controller(pause,userdata=01),bucket=output:2,bucket=output:3",
 		"in_port=1,cookie=9,actions=group:1,output:4"}, 3},
+	// Both learn what the controller's copy of the packet says.
+	{"before it learns", []string{"in_port=1,cookie=9,actions=set_field:6->reg3,controller(pause,userdata=01),learn(table=1,cookie=7,hard_timeout=9,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:NXM_NX_REG3[]->NXM_NX_REG4[],output:NXM_OF_IN_PORT[]),resubmit(,1),output:3",
+		"table=1,priority=1,actions=output:4"}, 2},
 	{"in a clone at the end", []string{"in_port=1,cookie=9,actions=output:2,clone(mod_dl_src:50:54:00:00:00:99,controller(pause,userdata=01),output:3)"}, 2},
 }
 
@@ -64,6 +67,9 @@ func TestResumeLikeStock(t *testing.T) {
 				}
 				if diff := cmp.Diff(strings.Split(text[1], "\n"), strings.Split(text[0], "\n")); diff != "" {
 					t.Errorf("monitor (-stock +ours):\n%s", diff)
+				}
+				if strings.Contains(strings.Join(tt.flows, "\n"), "learn(") && !strings.Contains(text[0], "cookie=0x7, ") {
+					t.Errorf("nothing was learned:\n%s", text[0])
 				}
 				if diff := cmp.Diff(packets[1], packets[0]); diff != "" {
 					t.Errorf("packets (-stock +ours):\n%s", diff)
@@ -115,6 +121,7 @@ func (s *sim) resumed(version string, n int) (text, packets string) {
 		}
 		return nil
 	})
+	text = s.flows("table=1,cookie=7/-1") + "\n"
 	for _, m := range monitors {
 		text += unstable.ReplaceAllString(m.output(), "")
 	}

@@ -46,6 +46,9 @@ var traceFlows = map[string][]string{
 		"table=0,priority=20,in_port=4,arp,actions=resubmit(1,0),resubmit:2,exit,output:1",
 		"table=0,priority=20,in_port=4,dl_type=0x2005,actions=set_field:5->reg1,group:5,output:1",
 		"table=0,priority=20,in_port=4,dl_type=0x2006,actions=group:6,output:1",
+		// Tunnel options as scratch registers.
+		"table=0,priority=20,in_port=4,dl_type=0x2007,actions=set_field:5->tun_metadata0,resubmit(,7),output:1",
+		"table=7,tun_metadata0=5,actions=output:2",
 	},
 	"br1": {
 		"table=0,actions=NORMAL",
@@ -113,6 +116,8 @@ var traceCases = []string{
 	"br0 in_port=4,dl_type=0x2005",
 	"br0 in_port=4,dl_type=0x2005 -generate",
 	"br0 in_port=4,dl_type=0x2006",
+	"br0 in_port=4,dl_type=0x2007",
+	"br0 in_port=4,dl_type=0x2007,tun_metadata0=5",
 	"br0 in_port=1,arp --ct-next trk,est --ct-next trk,inv",
 	// Flows of the datapath.
 	"in_port(2)",
@@ -169,6 +174,7 @@ func TestTraceLikeStock(t *testing.T) {
 		s.addPort("br1", 7)
 		s.Vsctl("add-port", "br0", "x0", "--", "set", "interface", "x0", "type=patch", "options:peer=x1", "ofport_request=10", "--",
 			"add-port", "br1", "x1", "--", "set", "interface", "x1", "type=patch", "options:peer=x0", "ofport_request=11")
+		s.Ofctl("add-tlv-map", "br0", "{class=0xffff,type=0,len=4}->tun_metadata0")
 		for _, b := range []string{"br0", "br1"} {
 			for _, g := range traceGroups {
 				s.Ofctl("-OOpenFlow15", "add-group", b, g)

@@ -27,6 +27,15 @@ func (d *decoder) actions(b []byte) ([]Action, error) {
 	return d.acts.list(b)
 }
 
+// loneActions reads the actions of a packet-out or a bucket. Of a flow's CheckActions looks at all that it does.
+func (d *decoder) loneActions(b []byte) ([]Action, error) {
+	list, err := d.actions(b)
+	if err == nil {
+		err = checkConjunctions(list)
+	}
+	return list, err
+}
+
 // list reads a list of actions that fills b.
 func (d *actionDecoder) list(b []byte) ([]Action, error) {
 	if len(b) == 0 {

@@ -193,7 +193,7 @@ func decodeOutputTrunc(_ *actionDecoder, b []byte) (Action, error) {
 
 func decodeClone(d *actionDecoder, b []byte) (Action, error) {
 	list, err := d.list(b[16:])
-	return Clone{list}, err
+	return Clone{list}, firstError(err, checkConjunctions(list))
 }
 
 func (e *encoder) clone(a Clone) error {

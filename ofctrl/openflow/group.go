@@ -104,7 +104,7 @@ func (d *decoder) buckets11(b []byte) ([]Bucket, error) {
 			return nil, bad(GroupModBadWatch, "watch_port 0x%x", uint32(k.WatchPort))
 		}
 		var err error
-		if k.Actions, err = d.actions(b[16:n]); err != nil {
+		if k.Actions, err = d.loneActions(b[16:n]); err != nil {
 			return nil, err
 		}
 		out, b = append(out, k), b[n:]
@@ -124,7 +124,7 @@ func (d *decoder) buckets15(b []byte) ([]Bucket, error) {
 		}
 		k := Bucket{ID: be32(b[4:]), WatchPort: PortAny, WatchGroup: GroupAny}
 		var err error
-		if k.Actions, err = d.actions(b[8 : 8+actions]); err != nil {
+		if k.Actions, err = d.loneActions(b[8 : 8+actions]); err != nil {
 			return nil, err
 		}
 		err = eachProperty(b[8+actions:n], func(typ uint16, prop []byte) error {

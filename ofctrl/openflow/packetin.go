@@ -268,7 +268,7 @@ func decodePacketOut(d *decoder) (Message, error) {
 		return nil, bad(BadLen, "%d bytes of actions in %d", n, len(b))
 	}
 	var err error
-	if m.Actions, err = d.actions(b[:n]); err != nil {
+	if m.Actions, err = d.loneActions(b[:n]); err != nil {
 		return nil, err
 	}
 	if m.BufferID == NoBuffer {

@@ -9,7 +9,7 @@ import (
 
 // pushMPLS adds a label. What was done to the headers that the first one hides is done now.
 func (x *xlate) pushMPLS(a openflow.PushMPLS) {
-	if !x.key.IsMPLS() {
+	if !x.key.Labelled() {
 		x.commit()
 	}
 	if !x.key.PushMPLS(a.EthType) {

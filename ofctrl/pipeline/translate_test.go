@@ -217,7 +217,7 @@ func TestTranslate(t *testing.T) {
 		{"a clone's label comes off again", tcp4, rules{rule(0, 1, "", openflow.Clone{Actions: []openflow.Action{openflow.PushMPLS{EthType: 0x8847}, output(2)}}, setField("ip_dst=9"), output(3))}, nil, nil,
 			"push_mpls(140 8847),12,pop_mpls(800),set(ip_dst=00000009),13", "ip_dst nw_tos nw_ttl ip_frag", 0, 1},
 		{"labels beyond three", "in_port=b,eth_type=8847,mpls_lse0=1000,mpls_lse1=2000,mpls_lse2=3000", rules{rule(0, 1, "", openflow.PopMPLS{EthType: 0x8847}, output(2))}, nil, nil,
-			"", "mpls_bos mpls_lse0/00000100 mpls_lse1/00000100 mpls_lse2/00000100", odp.DropTooManyMPLSLabels, 1},
+			"", "mpls_label/00000001 mpls_bos mpls_lse0/00001100 mpls_lse1/00002100 mpls_lse2/00001100", odp.DropTooManyMPLSLabels, 1},
 		{"pop_mpls without a label", tcp4, rules{rule(0, 1, "", openflow.PopMPLS{EthType: 0x800}, output(2))}, nil, nil, "12", "ip_frag", 0, 1},
 		{"parse behind a label", label1, rules{rule(0, 1, "", resubmit(1), output(3)), rule(1, 1, "", openflow.PopMPLS{EthType: 0x800}, output(2), openflow.DecTTL{}, output(2))}, nil, nil,
 			"pop_mpls(800),12,recirc", "mpls_bos mpls_lse0/00000100", 0, 2},

@@ -39,6 +39,8 @@ type state struct {
 	unparsed bool
 	// tunnel is the outer header that the datapath was told, nil: none. Of base only.
 	tunnel *flow.Key
+	// pushed is how many labels there are more than the packet had.
+	pushed int
 }
 
 // State is what Save keeps.
@@ -51,7 +53,7 @@ func (k *Key) Init(key *flow.Key, inPort openflow.PortNo) {
 	k.now.key = *key
 	clear(k.now.key[flow.DPWords:])
 	k.now.written = flow.Mask{}
-	k.now.nDeep, k.now.unparsed, k.now.tlv, k.now.tunnel = 0, false, nil, nil
+	k.now.nDeep, k.now.unparsed, k.now.pushed, k.now.tlv, k.now.tunnel = 0, false, 0, nil, nil
 	if k.opts.init(key); k.opts.n == 0 {
 		clear(table.OptionSpace(&k.now.key)) // what is behind the packet's options is not the packet's
 	}

@@ -25,22 +25,28 @@ var l3Members = members(flow.IPv4Src, flow.IPv4Dst, flow.IPv6Src, flow.IPv6Dst, 
 	flow.IPFrag, flow.TCPSrc, flow.TCPDst, flow.TCPFlags, flow.ARPSHA, flow.ARPTHA, flow.NDTarget, flow.NDReserved, flow.NDOptionsType,
 	flow.CTNwProto, flow.CTNwSrc, flow.CTNwDst, flow.CTIPv6Src, flow.CTIPv6Dst, flow.CTTPSrc, flow.CTTPDst, flow.DPHash)
 
-// labels counts the label stack entries of a state, reading which of them is the last. MaxLabels may mean more: then
-// whole is false.
+// labels counts the label stack entries of a state, reading which of them is the last. The stack of a broken packet ends
+// without one that says so: an entry of zero is none, then. MaxLabels may mean more: then whole is false.
 func (k *Key) labels(s *state) (n int, whole bool) {
 	if !packet.IsMPLS(uint16(s.key.Get(flow.EthType))) { // always exact
 		return 0, true
 	}
 	for i, f := range lseField {
 		k.lookLSE(s, f, lseBottom)
-		switch lse := s.key.Get(f); {
-		case lse&lseBottom != 0:
+		if s.key.Get(f)&lseBottom != 0 {
 			return i + 1, true
-		case lse == 0 && s.written.IsExact(f): // popped
-			return i, true
 		}
 	}
-	return MaxLabels, false
+	for _, f := range lseField {
+		lse := s.key.Get(f)
+		if lse == 0 {
+			k.lookLSE(s, f, 0xffffffff)
+			continue
+		}
+		k.lookLSE(s, f, lse&-lse) // a bit that is set is enough to know
+		n++
+	}
+	return n, n < MaxLabels
 }
 
 // lookLSE un-wildcards bits of a label stack entry. What translation wrote there is exact already.
@@ -65,7 +71,13 @@ func (s *state) setEthType(t uint16) {
 	s.written.SetExact(flow.EthType)
 }
 
-// IsMPLS reports whether the packet has labels.
+// Labelled reports whether the packet has label stack entries.
+func (k *Key) Labelled() bool {
+	n, _ := k.labels(&k.now)
+	return n > 0
+}
+
+// IsMPLS reports whether the packet's type says that it has labels.
 func (k *Key) IsMPLS() bool { return packet.IsMPLS(uint16(k.Get(flow.EthType))) }
 
 // PushMPLS adds a label stack entry: a copy of the outermost, or for the first one with the TTL and DSCP of the IP header.
@@ -89,6 +101,7 @@ func (k *Key) PushMPLS(ethType uint16) bool {
 			s.setLSE(1+i, 0)
 		}
 		s.setLSE(0, lse)
+		s.pushed++
 	default:
 		k.push(s, n, k.readLSE(s, 0)&^lseBottom)
 	}
@@ -102,14 +115,18 @@ func (k *Key) push(s *state, n int, lse uint64) {
 		s.setLSE(i, k.readLSE(s, i-1))
 	}
 	s.setLSE(0, lse)
+	s.pushed++
 }
 
-// pop takes the outermost entry off a stack of n.
+// pop takes the outermost entry off a stack of n, which is whole.
 func (k *Key) pop(s *state, n int) {
 	for i := 1; i < n; i++ {
 		s.setLSE(i-1, k.readLSE(s, i))
 	}
-	s.setLSE(n-1, 0)
+	for i := n - 1; i < MaxLabels; i++ {
+		s.setLSE(i, 0)
+	}
+	s.pushed--
 }
 
 // PopMPLS removes the outermost label stack entry and says that ethType is below it. It reports whether it could: a
@@ -135,7 +152,7 @@ func (k *Key) Unparsed() bool { return k.now.unparsed }
 // shows without a look at how many there are: what differs was written.
 func (k *Key) sameStack() bool {
 	now, base := &k.now.key, &k.base.key
-	return now.Get(flow.EthType) == base.Get(flow.EthType) && now.Get(flow.MPLSBoS) == base.Get(flow.MPLSBoS) &&
+	return k.now.pushed == k.base.pushed && now.Get(flow.EthType) == base.Get(flow.EthType) && now.Get(flow.MPLSBoS) == base.Get(flow.MPLSBoS) &&
 		now.Get(flow.MPLSLSE1) == base.Get(flow.MPLSLSE1) && now.Get(flow.MPLSLSE2) == base.Get(flow.MPLSLSE2)
 }
 
