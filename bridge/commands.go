@@ -72,10 +72,10 @@ func (b *Bridge) sortedIfaces() []*iface {
 	return slices.SortedFunc(maps.Values(b.ifaces), func(x, y *iface) int { return cmp.Compare(x.name, y.name) })
 }
 
-// errUnknownBridge is what bridge/* say where the others have "no such bridge", in OVS's words.
+// ErrUnknownBridge is what bridge/* say where the others have "no such bridge", in OVS's words.
 //
 //lint:ignore ST1005 OVS's words
-var errUnknownBridge = errors.New("Unknown bridge")
+var ErrUnknownBridge = errors.New("Unknown bridge")
 
 // find is the bridge that a command names.
 func (a *Agent) find(name string) (*Bridge, error) {
@@ -212,7 +212,7 @@ const defaultPriority = 32768
 func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
 	b := a.bridges[args[len(args)-1]]
 	if b == nil {
-		return "", errUnknownBridge
+		return "", ErrUnknownBridge
 	}
 	offload := "" // as of a datapath without hardware
 	if len(args) == 2 && args[0] == "--offload-stats" {
@@ -251,7 +251,7 @@ func (a *Agent) bridgeDumpFlows(args []string) (string, error) {
 func (a *Agent) reconnect(args []string) (string, error) {
 	list, err := a.some(args)
 	if err != nil {
-		return "", errUnknownBridge
+		return "", ErrUnknownBridge
 	}
 	for _, b := range list {
 		b.sw.Reconnect()

@@ -30,6 +30,15 @@ func TestStolenLock(t *testing.T) {
 		}
 		return nil
 	})
+	e.Eventually("it has no bridges", func() error {
+		if out, code := e.Try("ovs-appctl", "bridge/dump-flows", "br0"); code != 2 || !strings.HasPrefix(out, "Unknown bridge\n") {
+			return fmt.Errorf("bridge/dump-flows: %s", out)
+		}
+		return nil
+	})
+	if out := e.Appctl("bridge/reconnect"); out != "" {
+		t.Errorf("bridge/reconnect: %s", out)
+	}
 	a.Ping("10.1.1.2", 56, 10)
 	thief()
 	e.Eventually("the daemon takes over again", func() error {

@@ -85,6 +85,7 @@ func work(ctx context.Context, o *daemon.Options, p *daemon.Process, log *vlog.L
 	memory.Register(w.memory)
 	memory.RegisterCommands(ctl)
 	for {
+		registerIdle(ctl)
 		// Nothing of the system is touched before the database's lock is ours.
 		locked := make(chan error, 1)
 		wg.Go(func() { locked <- db.WaitLocked(ctx) })
