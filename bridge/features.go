@@ -20,12 +20,12 @@ type feature struct {
 // features are the rows in OVS's order.
 var features = []feature{
 	{"masked_set_action", "Masked set action", func(f *datapath.Features) *bool { return &f.MaskedSet }, nil},
-	{"", "Tunnel push pop", never, nil},
+	{"tnl_push_pop", "Tunnel push pop", func(f *datapath.Features) *bool { return &f.TnlPushPop }, nil},
 	{"ufid", "Ufid", func(f *datapath.Features) *bool { return &f.UFID }, nil},
 	{"trunc", "Truncate action", func(f *datapath.Features) *bool { return &f.Trunc }, nil},
 	{"clone", "Clone action", func(f *datapath.Features) *bool { return &f.Clone }, nil},
-	{"", "Sample nesting", nil, sampleNesting},
-	{"", "Conntrack eventmask", ctState, nil},
+	{"sample_nesting", "Sample nesting", nil, func(f *datapath.Features) *int { return &f.SampleNesting }},
+	{"ct_eventmask", "Conntrack eventmask", func(f *datapath.Features) *bool { return &f.CTEventMask }, nil},
 	{"ct_clear", "Conntrack clear", func(f *datapath.Features) *bool { return &f.CTClear }, nil},
 	{"max_hash_alg", "Max dp_hash algorithm", nil, func(f *datapath.Features) *int { return &f.MaxHashAlg }},
 	{"check_pkt_len", "Check pkt length action", func(f *datapath.Features) *bool { return &f.CheckPktLen }, nil},
@@ -38,28 +38,17 @@ var features = []feature{
 	{"max_vlan_headers", "Max VLAN headers", nil, func(f *datapath.Features) *int { return &f.MaxVLANHeaders }},
 	{"max_mpls_depth", "Max MPLS depth", nil, func(f *datapath.Features) *int { return &f.MaxMPLSDepth }},
 	{"recirc", "Recirc", func(f *datapath.Features) *bool { return &f.Recirc }, nil},
-	{"ct_state", "CT state", ctState, nil},
+	{"ct_state", "CT state", func(f *datapath.Features) *bool { return &f.CTState }, nil},
 	{"ct_zone", "CT zone", func(f *datapath.Features) *bool { return &f.CTZone }, nil},
 	{"ct_mark", "CT mark", func(f *datapath.Features) *bool { return &f.CTMark }, nil},
 	{"ct_label", "CT label", func(f *datapath.Features) *bool { return &f.CTLabel }, nil},
-	{"", "CT state NAT", ctState, nil},
-	{"ct_orig_tuple", "CT orig tuple", ctTuple, nil},
-	{"", "CT orig tuple for IPv6", ctTuple, nil},
+	{"ct_state_nat", "CT state NAT", func(f *datapath.Features) *bool { return &f.CTStateNAT }, nil},
+	{"ct_orig_tuple", "CT orig tuple", func(f *datapath.Features) *bool { return &f.CTOrigTuple }, nil},
+	{"ct_orig_tuple6", "CT orig tuple for IPv6", func(f *datapath.Features) *bool { return &f.CTOrigTuple6 }, nil},
 	{"nd_ext", "IPv6 ND Extension", func(f *datapath.Features) *bool { return &f.NDExt }, nil},
 }
 
-func never(*datapath.Features) *bool     { return new(bool) }
-func ctState(f *datapath.Features) *bool { return &f.CTState }
-func ctTuple(f *datapath.Features) *bool { return &f.CTOrigTuple }
-
-// sampleNesting is how deep sample() may stand in sample(): OVS's bound, or not at all.
-func sampleNesting(f *datapath.Features) *int {
-	n := 0
-	if f.SampleNesting {
-		n = 10
-	}
-	return &n
-}
+func never(*datapath.Features) *bool { return new(bool) }
 
 // text is a feature's value, in one of the words for a flag.
 func (r *feature) text(f *datapath.Features, no, yes string) string {

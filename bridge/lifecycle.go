@@ -32,7 +32,7 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	b.view.Store(&view{})
 	b.sw = ofctrl.New(ofctrl.Options{
 		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Meters: a.meters, Conntrack: a.conns, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
-		TLS: func() tlsfiles.Files { return *a.tls.Load() }, AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged,
+		TLS: func() tlsfiles.Files { return *a.tls.Load() }, AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged, Features: a.translator.Features,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	b.ctx = ctx

@@ -245,13 +245,13 @@ func capabilities(f datapath.Features) map[string]string {
 	b := strconv.FormatBool
 	return map[string]string{
 		"add_mpls": b(f.AddMPLS), "check_pkt_len": b(f.CheckPktLen), "clone": b(f.Clone), "ct_clear": b(f.CTClear),
-		"ct_eventmask": b(f.CTState), "ct_flush": b(f.CTFlush), "ct_label": b(f.CTLabel), "ct_mark": b(f.CTMark),
-		"ct_orig_tuple": b(f.CTOrigTuple), "ct_orig_tuple6": b(f.CTOrigTuple), "ct_state": b(f.CTState),
-		"ct_state_nat": b(f.CTState), "ct_timeout": b(f.CTTimeout), "ct_zero_snat": b(f.CTZeroSNAT), "ct_zone": b(f.CTZone),
+		"ct_eventmask": b(f.CTEventMask), "ct_flush": b(f.CTFlush), "ct_label": b(f.CTLabel), "ct_mark": b(f.CTMark),
+		"ct_orig_tuple": b(f.CTOrigTuple), "ct_orig_tuple6": b(f.CTOrigTuple6), "ct_state": b(f.CTState),
+		"ct_state_nat": b(f.CTStateNAT), "ct_timeout": b(f.CTTimeout), "ct_zero_snat": b(f.CTZeroSNAT), "ct_zone": b(f.CTZone),
 		"explicit_drop_action": b(f.ExplicitDrop), "lb_output_action": b(f.LBOutput), "masked_set_action": b(f.MaskedSet),
 		"max_hash_alg": strconv.Itoa(f.MaxHashAlg), "max_mpls_depth": strconv.Itoa(f.MaxMPLSDepth),
 		"max_vlan_headers": strconv.Itoa(f.MaxVLANHeaders), "nd_ext": b(f.NDExt), "psample": "false", "recirc": b(f.Recirc),
-		"sample_nesting": b(f.SampleNesting), "tnl_push_pop": "false", "trunc": b(f.Trunc), "ufid": b(f.UFID),
+		"sample_nesting": b(f.SampleNesting > 0), "tnl_push_pop": b(f.TnlPushPop), "trunc": b(f.Trunc), "ufid": b(f.UFID),
 	}
 }
 

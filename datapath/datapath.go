@@ -115,7 +115,9 @@ type Drops struct {
 type Features struct {
 	MaxVLANHeaders, MaxMPLSDepth                          int
 	Recirc, CTState, CTZone, CTMark, CTLabel, CTOrigTuple bool
-	MaskedSet, UFID, Trunc, Clone, SampleNesting, CTClear bool
+	CTStateNAT, CTOrigTuple6, CTEventMask                 bool
+	MaskedSet, UFID, Trunc, Clone, CTClear, TnlPushPop    bool
+	SampleNesting                                         int // how deep sample() may stand in sample()
 	MaxHashAlg                                            int
 	CheckPktLen, CTTimeout, ExplicitDrop, LBOutput        bool
 	CTZeroSNAT, AddMPLS, Meter, CTFlush, NDExt            bool

@@ -158,7 +158,7 @@ func (c *conn) bundleAdd(m *openflow.BundleAdd) error {
 func (c *conn) bundleable(m openflow.Message) error {
 	switch m := m.(type) {
 	case *openflow.FlowMod:
-		return c.prepareFlowMod(m)
+		return c.acceptFlowMod(m)
 	case *openflow.GroupMod:
 		return checkBuckets(m)
 	case *openflow.PacketOut:

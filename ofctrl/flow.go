@@ -9,10 +9,23 @@ import (
 )
 
 func (c *conn) flowMod(m *openflow.FlowMod) error {
-	if err := c.prepareFlowMod(m); err != nil {
+	if err := c.acceptFlowMod(m); err != nil {
 		return err
 	}
 	return c.sw.applyFlowMod(m, c, messageXID(c.request))
+}
+
+// acceptFlowMod is prepareFlowMod without the lock of the tables, for a flow mod that came just now: it checks too
+// that the datapath can do it.
+func (c *conn) acceptFlowMod(m *openflow.FlowMod) error {
+	if err := c.prepareFlowMod(m); err != nil {
+		return err
+	}
+	if c.sw.o.Features == nil || m.Command == openflow.FlowDelete || m.Command == openflow.FlowDeleteStrict {
+		return nil
+	}
+	f := c.sw.o.Features()
+	return checkSupport(&f, &m.Match, m.Actions)
 }
 
 // prepareFlowMod checks a flow mod and makes it what the connection's version means.

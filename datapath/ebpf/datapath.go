@@ -202,9 +202,9 @@ func (d *Datapath) Type() string { return "bpf" }
 func (d *Datapath) Features() datapath.Features {
 	return datapath.Features{
 		MaxVLANHeaders: 2, MaxMPLSDepth: 3, Recirc: true, MaskedSet: true, UFID: true,
-		MaxHashAlg: 1, ExplicitDrop: true, Trunc: true, Clone: true, SampleNesting: true, CheckPktLen: true,
+		MaxHashAlg: 1, ExplicitDrop: true, Trunc: true, Clone: true, SampleNesting: 10, CheckPktLen: true,
 		Meter: true, NDExt: true,
-		CTClear: true, CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true,
+		CTClear: true, CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTStateNAT: true, CTOrigTuple6: true, CTEventMask: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true,
 	}
 }
 

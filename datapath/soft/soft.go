@@ -133,9 +133,9 @@ func (d *Datapath) Mono() int64 { return int64(d.o.Clock.Now().Sub(d.start)) + 1
 func (d *Datapath) Features() datapath.Features {
 	return datapath.Features{
 		MaxVLANHeaders: packet.MaxVLANs, MaxMPLSDepth: packet.MaxMPLS,
-		Recirc: true, MaskedSet: true, UFID: true, Trunc: true, Clone: true, SampleNesting: true, CTClear: true,
+		Recirc: true, MaskedSet: true, UFID: true, Trunc: true, Clone: true, SampleNesting: 10, CTClear: true,
 		MaxHashAlg: 1, CheckPktLen: true, ExplicitDrop: true, Meter: true, NDExt: true,
-		CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true, CTHelper: true,
+		CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTStateNAT: true, CTOrigTuple6: true, CTEventMask: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true, CTHelper: true,
 		PlainQueues: true,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ovs-bpf/ovs-bpf/integration/testenv"
+	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
 // commandNames are those that list-commands shows.
@@ -212,6 +213,59 @@ func TestExactFlows(t *testing.T) {
 		t.Errorf("a megaflow is exact: %s", out)
 	}
 	s.went("the packets", "p2 p2", "p2")
+}
+
+// lackingFlows need something of conntrack each.
+var lackingFlows = []string{
+	"ip,ct_state=+trk,actions=drop", "ip,ct_state=+trk+snat,actions=drop", "ct_zone=5,actions=drop", "ct_mark=5,actions=drop", "ct_label=5,actions=drop",
+	"ip,ct_state=+trk-inv,ct_nw_src=1.1.1.1,actions=drop", "ipv6,ct_state=+trk-inv,ct_ipv6_src=::1,actions=drop", "ip,ct_state=+trk-inv,ct_nw_proto=6,ct_tp_src=5,actions=drop",
+	"ip,actions=ct()", "ip,actions=ct(zone=5)", "ip,actions=ct(commit,force)", "ip,actions=ct(commit,exec(set_field:5->ct_mark))",
+	"ip,actions=ct(commit,exec(move:reg1->ct_mark))", "ip,actions=ct(commit,exec(set_field:5->ct_label))", "ip,actions=ct(commit,nat(src=1.1.1.1))",
+	"ip,ct_state=+trk-inv,actions=resubmit(,1,ct)", "ip,actions=ct_clear",
+}
+
+// TestLackingFeaturesLikeStock turns features of the datapath off, one by one: what needs them is refused with the stock daemon's error.
+func TestLackingFeaturesLikeStock(t *testing.T) {
+	t.Parallel()
+	both := pair(t, 1)
+	refused := 0
+	for _, feature := range []string{
+		"ct_state", "ct_zone", "ct_mark", "ct_label", "ct_state_nat", "ct_orig_tuple", "ct_orig_tuple6", "ct_eventmask", "sample_nesting", "tnl_push_pop",
+	} {
+		off, on := "false", "true"
+		if feature == "sample_nesting" {
+			off, on = "0", "10"
+		}
+		var got [2]string
+		for i, s := range both {
+			s.Appctl("dpif/set-dp-features", "br0", feature, off)
+			p := s.dial(openflow.V13)
+			for _, text := range lackingFlows {
+				match, actions, _ := strings.Cut(text, ",actions=")
+				fm := &openflow.FlowMod{BufferID: openflow.NoBuffer, OutPort: openflow.PortAny, OutGroup: openflow.GroupAny, Priority: 1}
+				var err error
+				if fm.Match, err = openflow.ParseMatch(match, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				if fm.Actions, err = openflow.ParseActions(actions, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				errors := p.errors(p.encode(fm))
+				refused += len(errors)
+				got[i] += text + ": " + strings.Join(errors, "; ") + "\n"
+			}
+			p.nc.Close()
+			shown, _, _ := strings.Cut(s.Appctl("dpif/set-dp-features", "br0", feature), ", [boot")
+			got[i] += shown
+			s.Appctl("dpif/set-dp-features", "br0", feature, on)
+		}
+		if diff := cmp.Diff(strings.Split(got[1], "\n"), strings.Split(got[0], "\n")); diff != "" {
+			t.Errorf("without %s (-stock +ours):\n%s", feature, diff)
+		}
+	}
+	if refused < 20 {
+		t.Errorf("only %d flows were refused", refused)
+	}
 }
 
 // TestDPFeatures pretends that the datapath lacks something.
