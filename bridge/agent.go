@@ -84,6 +84,7 @@ type Agent struct {
 	conns      conntrack.Control // nil: the datapath tracks none
 	zones      ctZones           // what of the database is in force there
 	underlay   *underlay.Underlay
+	monitor    *monitor
 	// portRefs says whose a datapath port is; replaced whole.
 	portRefs     atomic.Pointer[map[odp.Port]portRef]
 	tunnelRefs   atomic.Pointer[tunnelRefs] // the same of tunnels' ports
@@ -92,6 +93,8 @@ type Agent struct {
 
 	// The main loop owns what follows.
 	bridges map[string]*Bridge
+	bfdLog  *logrus.Entry
+	bfdMade int                 // sessions so far
 	refused map[string]error    // bridges that cannot be made
 	adopted map[string]odp.Port // datapath ports of an earlier run, by device name; nil after the first sweep
 	swept   bool
@@ -120,7 +123,7 @@ type portRef struct {
 // New makes an agent over a datapath, adopting the ports that the datapath has.
 func New(o Options) (*Agent, error) {
 	a := &Agent{
-		o: o, log: o.Log("bridge"), count: o.Count,
+		o: o, log: o.Log("bridge"), count: o.Count, bfdLog: o.Log("bfd"), monitor: newMonitor(o.Clock),
 		bridges: map[string]*Bridge{}, refused: map[string]error{}, adopted: map[string]odp.Port{}, tunnels: tunnelPorts{},
 		calls: make(chan func()), writes: make(chan *ovsdb.Status, 1), dirty: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -187,6 +190,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	wg.Go(func() { a.writer(ctx) })
 	blind := make(chan error, 1)
 	wg.Go(func() { blind <- a.underlay.Run(ctx) })
+	wg.Go(func() { a.monitor.run(ctx) })
 	engineCtx, stopEngine := context.WithCancel(ctx)
 	defer func() {
 		close(a.done)
@@ -228,6 +232,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 			a.deviceChanged(e, events)
 		case <-a.dirty:
+			a.followLiveness()
 			a.report(false)
 		case <-stats:
 			stats = a.o.Clock.After(a.statsEvery())

@@ -48,6 +48,8 @@ func (a *Agent) RegisterCommands(r Registrar) {
 	r.Register("ofproto/trace", traceUsage, 1, 64, inLoop(a.ofprotoTrace))
 	r.Register("ofproto/trace-packet-out", tracePacketOutUsage, 2, 64, inLoop(a.ofprotoTracePacketOut))
 	r.Register("ofproto/detrace", "UFID [pmd=PMD-ID]", 1, 2, inLoop(a.ofprotoDetrace))
+	r.Register("bfd/show", "[interface]", 0, 1, inLoop(a.bfdShow))
+	r.Register("bfd/set-forwarding", "[interface] normal|false|true", 1, 2, inLoop(a.bfdSetForwarding))
 	r.Register("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, inLoop(a.bridgeDumpFlows))
 	r.Register("bridge/reconnect", "[bridge]", 0, 1, inLoop(a.reconnect))
 	r.Register("fdb/show", "[bridge...]", 0, 64, inLoop(a.fdbShow))

@@ -38,6 +38,7 @@ type iface struct {
 
 	tunnel   *tunnelPort // of a tunnel that works
 	warnings warnings    // about its options
+	bfd      *bfdSession // nil: none is wanted
 }
 
 // port is a Port row that a bridge has.
@@ -251,6 +252,7 @@ func (i *iface) releaseDatapath() {
 
 // remove gives the interface up: datapath port, device (a tap that we made is deleted), number.
 func (i *iface) remove() {
+	i.stopBFD()
 	i.releaseDatapath()
 	i.abandonDevice()
 	i.dropNumber()

@@ -72,6 +72,9 @@ func (b *Bridge) makeView() *view {
 		if i.tunnel != nil {
 			p.Rx, p.Tx, p.Tunnel = &i.rx, &i.tx, i.tunnel.pipeline()
 		}
+		if i.bfd != nil {
+			p.Protocols = []pipeline.Protocol{i.bfd.protocol()}
+		}
 		v.ports[p.No] = p
 		v.order = append(v.order, p)
 		o := bundles[i.port]
@@ -91,11 +94,11 @@ func (b *Bridge) makeView() *view {
 
 // state are the OpenFlow port state bits.
 func (i *iface) state() uint32 {
-	if i.deviceless() {
-		return openflow.StateLive
-	}
-	if !i.info.LinkUp() {
+	switch {
+	case !i.deviceless() && !i.info.LinkUp():
 		return openflow.StateLinkDown
+	case i.bfd != nil && !i.bfd.session.Status().Forwarding:
+		return 0
 	}
 	return openflow.StateLive
 }
@@ -154,6 +157,7 @@ func (b *Bridge) configure() {
 	b.macs.SetFloodVLANs(flood)
 	for _, i := range b.sortedIfaces() {
 		i.settings(smallest)
+		i.configureBFD()
 	}
 }
 

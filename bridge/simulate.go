@@ -41,11 +41,13 @@ func (a *Agent) renumber(device string, no odp.Port) error {
 // Settle does now what timers that are due would have done soon: it credits statistics, expires flows and MACs, and
 // has the megaflows follow. For time/warp: when it answers, its step has had its effect.
 func (a *Agent) Settle(ctx context.Context) {
+	a.monitor.runDue()
 	serving := false
 	if !a.do(ctx, func() { serving = a.serving }) || !serving || a.engine.Revalidate(ctx) != nil {
 		return
 	}
 	if a.do(ctx, func() {
+		a.followLiveness()
 		for _, b := range a.bridges {
 			b.sw.Expire()
 			b.macs.Run()

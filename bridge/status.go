@@ -88,6 +88,9 @@ func (i *iface) status(counters map[odp.Port]datapath.PortStats) ovsdb.Interface
 	st.OFPort = &no
 	resets := i.resets // read by the writer later
 	st.LinkResets = &resets
+	if i.bfd != nil {
+		st.BFDStatus = i.bfd.session.Status().Column()
+	}
 	ifindex := i.info.Ifindex
 	st.IfIndex = &ifindex
 	st.MACInUse = i.info.MAC.String()

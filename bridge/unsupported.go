@@ -37,7 +37,6 @@ func unsupported(b *ovsdb.Bridge, sets []*ovsdb.CollectorSet) []string {
 		for _, i := range p.Interfaces {
 			say(i.IngressPolicingRate != 0 || i.IngressPolicingKpktsRate != 0,
 				"interface %s: ingress policing is not supported; packets are not limited", i.Name)
-			say(i.BFD["enable"] == "true", "interface %s: BFD is not supported; no session is made", i.Name)
 			say(i.CFMMPID != nil, "interface %s: CFM is not supported; no session is made", i.Name)
 			say(i.LLDP["enable"] == "true", "interface %s: LLDP is not supported; nothing is sent", i.Name)
 		}

@@ -15,13 +15,13 @@ func TestUnsupportedIsNamed(t *testing.T) {
 		NetFlow: &ovsdb.NetFlow{}, SFlow: &ovsdb.SFlow{}, IPFIX: &ovsdb.IPFIX{},
 		Mirrors: []*ovsdb.Mirror{{Name: "m0"}},
 		Ports: []*ovsdb.Port{{Name: "bond0", QoS: &ovsdb.QoS{}, Interfaces: []*ovsdb.Interface{
-			{Name: "a", IngressPolicingRate: 1000, BFD: map[string]string{"enable": "true"}},
+			{Name: "a", IngressPolicingRate: 1000},
 			{Name: "b", LLDP: map[string]string{"enable": "true"}, CFMMPID: new(int)},
 		}}},
 	}
 	text := strings.Join(unsupported(b, sets), "\n")
 	for _, want := range []string{"STP", "RSTP", "multicast snooping", "NetFlow", "sFlow", "IPFIX", "collector set 7", "mirror m0", "port bond0: bonds",
-		"port bond0: QoS", "interface a: ingress policing", "interface a: BFD", "interface b: CFM", "interface b: LLDP"} {
+		"port bond0: QoS", "interface a: ingress policing", "interface b: CFM", "interface b: LLDP"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not named in:\n%s", want, text)
 		}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"reflect"
+	"slices"
 	"sync/atomic"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/vlan"
@@ -40,13 +41,13 @@ func (v *view) equal(o *view) bool {
 	}
 	for i, p := range v.order {
 		q := o.order[i]
-		// Bridges and counters are compared as pointers: DeepEqual would walk into them.
-		if p.Peer != q.Peer || p.Rx != q.Rx || p.Tx != q.Tx {
+		// Bridges, counters and protocols are compared as pointers: DeepEqual would walk into them.
+		if p.Peer != q.Peer || p.Rx != q.Rx || p.Tx != q.Tx || !slices.Equal(p.Protocols, q.Protocols) {
 			return false
 		}
 		a, b := *p, *q
-		a.Peer, a.Rx, a.Tx = nil, nil, nil
-		b.Peer, b.Rx, b.Tx = nil, nil, nil
+		a.Peer, a.Rx, a.Tx, a.Protocols = nil, nil, nil, nil
+		b.Peer, b.Rx, b.Tx, b.Protocols = nil, nil, nil, nil
 		if !reflect.DeepEqual(a, b) {
 			return false
 		}

@@ -24,6 +24,8 @@ type Port struct {
 	Peer     Bridge
 	PeerPort openflow.PortNo
 	Tunnel   *Tunnel // nil: not a tunnel port; of one ODP is the datapath's, which it shares with others
+	// Protocols take packets that come in by the port before the tables see them.
+	Protocols []Protocol
 	// Tx and Rx, when not nil, are credited with what a patch or tunnel port sends and receives: no
 	// datapath counts that.
 	Tx, Rx datapath.Credit
@@ -68,6 +70,8 @@ type PacketIn struct {
 type Context interface {
 	// Get reads a field of at most 64 bits of the packet as it is now.
 	Get(flow.FieldID) uint64
+	// Is reports whether such a field has a value, reading no more bits than it needs to.
+	Is(flow.FieldID, uint64) bool
 	// InPort is the port through which the packet came into this bridge (nil: from a
 	// controller's packet-out without a port).
 	InPort() *Port

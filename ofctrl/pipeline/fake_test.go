@@ -60,7 +60,7 @@ func (b *fakeBridge) EachPort(f func(*Port)) {
 }
 
 func (b *fakeBridge) port(no openflow.PortNo, dp odp.Port) *Port {
-	p := &Port{No: no, Name: fmt.Sprintf("%s-p%d", b.name, no), ODP: dp}
+	p := &Port{No: no, Name: fmt.Sprintf("%s-p%d", b.name, no), ODP: dp, State: openflow.StateLive}
 	b.ports = append(b.ports, p)
 	return p
 }

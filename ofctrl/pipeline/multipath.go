@@ -102,9 +102,9 @@ func (x *xlate) memberLive(port openflow.PortNo) bool {
 	return x.portLive(port)
 }
 
-// portLive reports whether a port is there and up. (Ports are versioned by the bridge, on which translation
+// portLive reports whether a port is there, up, and not known to lead nowhere. (Ports are versioned by the bridge, on which translation
 // depends already.)
 func (x *xlate) portLive(no openflow.PortNo) bool {
 	p := x.bridge.PortByNo(no)
-	return p != nil && p.Config&openflow.ConfigPortDown == 0 && p.State&openflow.StateLinkDown == 0
+	return p != nil && p.Config&openflow.ConfigPortDown == 0 && p.State&openflow.StateLive != 0
 }

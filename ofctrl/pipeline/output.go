@@ -138,10 +138,12 @@ func (x *xlate) patch(p *Port) {
 			x.Credit(in.Rx)
 		}
 		x.key.EnterBridge(in.No)
-		if x.receives(in) && x.key.Unparsed() && x.t.o.Features.Recirc {
+		switch {
+		case !x.receives(in):
+		case x.key.Unparsed() && x.t.o.Features.Recirc:
 			x.freezing = true // the peer's tables want what a popped label hid
 			x.recirculate()
-		} else if x.receives(in) {
+		default:
 			x.tableZero()
 			x.end() // as in OVS a step of the table's
 			x.event(Event{Kind: EventEnd})

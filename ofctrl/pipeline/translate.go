@@ -180,8 +180,11 @@ func (x *xlate) tableZero() {
 	x.doRule(x.first, false)
 }
 
-// receives reports whether a port takes packets in.
+// receives reports whether the tables see packets that come in by a port.
 func (x *xlate) receives(p *Port) bool {
+	if x.speaks(p) {
+		return false
+	}
 	if p.Config&(openflow.ConfigNoRecv|openflow.ConfigPortDown) != 0 || p.State&openflow.StateBlocked != 0 {
 		x.detail("port %s does not receive", p.Name)
 		return false

@@ -288,6 +288,9 @@ func (x *xlate) unsupported(what string) {
 // Get implements Context.
 func (x *xlate) Get(id flow.FieldID) uint64 { return x.key.Get(id) }
 
+// Is implements Context.
+func (x *xlate) Is(id flow.FieldID, v uint64) bool { return x.key.Is(id, v) }
+
 // InPort implements Context.
 func (x *xlate) InPort() *Port { return x.bridge.PortByNo(x.key.InPort()) }
 

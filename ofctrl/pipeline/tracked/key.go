@@ -8,6 +8,8 @@
 package tracked
 
 import (
+	"math/bits"
+
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/table"
@@ -108,6 +110,18 @@ func (k *Key) Mask(m *flow.Mask) {
 func (k *Key) Get(id flow.FieldID) uint64 {
 	k.wc.SetExact(id)
 	return k.now.key.Get(id)
+}
+
+// Is reports whether a field of at most 64 bits has a value. Of one that has another, the bits up to the lowest that
+// differs are un-wildcarded.
+func (k *Key) Is(id flow.FieldID, v uint64) bool {
+	differs := k.now.key.Get(id) ^ v
+	if differs == 0 {
+		k.wc.SetExact(id)
+		return true
+	}
+	k.exact(flow.Subfield{Field: id, Bits: uint16(bits.TrailingZeros64(differs)) + 1})
+	return false
 }
 
 // Read appends a subfield, right-aligned in (Bits+7)/8 bytes, to dst.
