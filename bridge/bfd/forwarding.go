@@ -2,8 +2,11 @@ package bfd
 
 import "time"
 
-// updateForwarding notes whether the path forwards.
+// updateForwarding notes whether the path forwards. While that is forced, as in OVS nothing is noted.
 func (s *Session) updateForwarding(now time.Time) {
+	if s.forced != nil {
+		return
+	}
 	alive := s.state == Up || s.cfg.ForwardingIfRx && s.aliveUntil().After(now)
 	forwards := alive && s.remote.diag != DiagConcatenated && s.remote.diag != DiagReverseConcat
 	if forwards != s.forwards {

@@ -35,6 +35,8 @@ func (n neighbor) frame() string {
 }
 
 var (
+	jittery       = regexp.MustCompile(`0x[0-9a-f]+|Detect Time: now .*`)
+	counters      = regexp.MustCompile(`packets:.*?, used:[^,]*, `)
 	discriminator = regexp.MustCompile(`Local Discriminator: 0x([0-9a-f]+)`)
 	// What hangs on jitter, on when the machine was started, and on chance.
 	unsteady = regexp.MustCompile(`(?m)^.*(Next TX Time|Last TX Time|Local Discriminator|Detect Time: now (-|\+0ms)).*\n`)
@@ -129,7 +131,7 @@ func TestBFDLikeStock(t *testing.T) {
 	set("bfd:min_tx=2000", "bfd:min_rx=300")
 	warp(200)
 	same("a poll for a longer interval, and a shorter one")
-	send(with(func(n *neighbor) { n.State, n.Flags = bfd.Up, bfd.FlagFinal | bfd.FlagControl }))
+	send(with(func(n *neighbor) { n.State, n.Flags = bfd.Up, bfd.FlagFinal|bfd.FlagControl }))
 	same("its end")
 	send(with(func(n *neighbor) { n.State, n.MinRx, n.MinTx, n.Mult = bfd.Up, 4_000_000, 1_500_000, 2 }))
 	same("intervals of the neighbor")

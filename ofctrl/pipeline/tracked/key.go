@@ -112,15 +112,15 @@ func (k *Key) Get(id flow.FieldID) uint64 {
 	return k.now.key.Get(id)
 }
 
-// Is reports whether a field of at most 64 bits has a value. Of one that has another, the bits up to the lowest that
-// differs are un-wildcarded.
+// Is reports whether a field of at most 64 bits has a value. Of one that has another, the highest bit that
+// differs is un-wildcarded: it is reason enough.
 func (k *Key) Is(id flow.FieldID, v uint64) bool {
 	differs := k.now.key.Get(id) ^ v
 	if differs == 0 {
 		k.wc.SetExact(id)
 		return true
 	}
-	k.exact(flow.Subfield{Field: id, Bits: uint16(bits.TrailingZeros64(differs)) + 1})
+	k.exact(flow.Subfield{Field: id, Ofs: uint16(bits.Len64(differs)) - 1, Bits: 1})
 	return false
 }
 
