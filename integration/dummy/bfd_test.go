@@ -17,7 +17,7 @@ import (
 // neighbor makes the frames of the other end of a session.
 type neighbor struct {
 	bfd.ControlPacket
-	ttl, tos uint64
+	ttl uint64
 }
 
 func (n neighbor) frame() string {
