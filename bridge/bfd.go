@@ -39,7 +39,7 @@ func (i *iface) configureBFD() {
 	}
 	c, err := bfd.ParseConfig(i.row.BFD)
 	mac := [6]byte(i.info.MAC)
-	if i.patch() {
+	if i.deviceless() {
 		mac, _ = parseMAC(i.patchMAC()) // it is one
 	}
 	s, fresh := i.bfd, i.bfd == nil
@@ -80,7 +80,7 @@ func (i *iface) stopBFD() {
 // receivedPackets tells how many packets the interface has received.
 func (i *iface) receivedPackets() rxCounter {
 	switch dev := i.dev; {
-	case i.patch():
+	case i.deviceless():
 		return func() (uint64, error) { return i.rx.packets.Load(), nil }
 	case dev == nil:
 		return func() (uint64, error) { return 0, nil }
