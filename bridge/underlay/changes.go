@@ -3,11 +3,12 @@ package underlay
 import "sync"
 
 // Changes collects what changed on a host until it is looked at. It never makes the one who reports wait, and
-// holds no more than there are neighbours.
+// holds no more than there are neighbours, and some errors.
 type Changes struct {
 	mu        sync.Mutex
 	routes    bool
 	neighbors map[NeighborKey]Neighbor
+	tooBig    map[TooBig]struct{}
 	lost      bool
 	err       error
 	wake      chan struct{}
@@ -17,6 +18,7 @@ type Changes struct {
 type changed struct {
 	Routes    bool // routes or addresses have changed, and are to be listed anew
 	Neighbors map[NeighborKey]Neighbor
+	TooBig    map[TooBig]struct{}
 	Lost      bool  // changes have been lost: everything is to be listed anew
 	Err       error // the host cannot be watched any more
 }
@@ -50,6 +52,21 @@ func (c *Changes) SetNeighbor(n Neighbor) {
 	})
 }
 
+// maxTooBig bounds how many ICMP errors wait; of the same kind there are many.
+const maxTooBig = 1024
+
+// SetTooBig reports an ICMP error.
+func (c *Changes) SetTooBig(t TooBig) {
+	c.report(func() {
+		if c.tooBig == nil {
+			c.tooBig = map[TooBig]struct{}{}
+		}
+		if len(c.tooBig) < maxTooBig {
+			c.tooBig[t] = struct{}{}
+		}
+	})
+}
+
 // SetLost reports that changes were lost.
 func (c *Changes) SetLost() { c.report(func() { c.lost = true }) }
 
@@ -60,7 +77,7 @@ func (c *Changes) SetErr(err error) { c.report(func() { c.err = err }) }
 func (c *Changes) take() changed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := changed{c.routes, c.neighbors, c.lost, c.err}
-	c.routes, c.neighbors, c.lost = false, nil, false
+	t := changed{c.routes, c.neighbors, c.tooBig, c.lost, c.err}
+	c.routes, c.neighbors, c.tooBig, c.lost = false, nil, nil, false
 	return t
 }

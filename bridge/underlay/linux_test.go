@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,7 +68,15 @@ func newNetwork(t *testing.T) *network {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Linux.Close() })
-	return n
+	// The address is in force when the kernel has noticed the carrier.
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if r, err := n.RouteTo(netip.MustParseAddr("fd00::1"), 0); err == nil && r.Local {
+			return n
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the IPv6 address does not come into force")
+		}
+	}
 }
 
 func (n *network) ip(ns, args string) {
@@ -234,5 +243,46 @@ func TestRoutes(t *testing.T) {
 	delete(got, "::1/128")
 	if len(got) > 0 {
 		t.Errorf("routes too many: %v", got)
+	}
+}
+
+// sysctl writes a setting of a namespace.
+func (n *network) sysctl(ns, name, value string) {
+	n.t.Helper()
+	cmd := exec.Command("nsenter", "--net=/run/netns/"+ns, "sysctl", "-qw", "net."+strings.ReplaceAll(name, "/", ".")+"="+value)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		n.t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// send sends a datagram that must not be fragmented.
+func (n *network) send(to netip.AddrPort, size int) {
+	n.t.Helper()
+	family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER
+	var sa unix.Sockaddr
+	if to.Addr().Is4() {
+		sa = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	} else {
+		family, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER
+		sa = &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
+	}
+	err := n.do(func() error {
+		fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		// 3, IP_PMTUDISC_PROBE: whatever is known of the path.
+		if err := unix.SetsockoptInt(fd, level, option, 3); err != nil {
+			return err
+		}
+		err = unix.Sendto(fd, make([]byte, size), 0, sa)
+		if errors.Is(err, unix.EMSGSIZE) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		n.t.Fatal(err)
 	}
 }

@@ -68,6 +68,7 @@ func (u *Underlay) refresh() {
 	asked := map[NeighborKey]bool{}
 	u.mu.Lock()
 	for _, h := range u.hops {
+		h.stale = true // not every change is reported: what routers told the kernel of a path, for one
 		if k, ok := u.resolvable(h); ok {
 			asked[k] = true
 			h.probed = u.o.Clock.Now()

@@ -30,6 +30,7 @@ type hop struct {
 	way    Way
 	err    error // there is no way
 	probed time.Time
+	path   pathMTU
 
 	pushed *datapath.NextHop // as the datapath knows it
 	told   string            // what of it was logged
@@ -197,7 +198,7 @@ func (u *Underlay) push(h *hop) (changed bool) {
 		h.way, h.err = u.lookup(h.Dst, h.Mark)
 		if h.way != old || (h.err == nil) != (oldErr == nil) {
 			changed = true
-			h.probed = time.Time{}
+			h.probed, h.path = time.Time{}, pathMTU{}
 		}
 	}
 	if u.o.Datapath == nil || !u.demand.native() {
@@ -229,6 +230,7 @@ func (u *Underlay) next(h *hop) (datapath.NextHop, error) {
 	if h.way.MTU != 0 {
 		n.MTU = min(n.MTU, h.way.MTU)
 	}
+	n.MTU = u.limit(h, n.MTU)
 	if n.Local {
 		lo, ok := u.loopback()
 		if !ok {

@@ -149,6 +149,7 @@ func (u *Underlay) Run(ctx context.Context) error {
 				}
 			}
 			u.neighborsChanged(c.Neighbors)
+			u.tooBig(c.TooBig)
 		case <-relist:
 			relist = nil
 			began := time.Now()

@@ -22,6 +22,10 @@ func (l *Linux) Watch(ctx context.Context) (*Changes, error) {
 		return nil, err
 	}
 	c := NewChanges()
+	if err := l.listenTooBig(ctx, c); err != nil {
+		s.Close()
+		return nil, err
+	}
 	go l.watch(ctx, s, c)
 	return c, nil
 }
