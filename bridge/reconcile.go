@@ -209,7 +209,7 @@ func (a *Agent) sweep() {
 			}
 		}
 	}
-	keep = append(keep, a.tunnels.names()...)
+	keep = append(keep, a.tunnels.devices()...)
 	removed, err := a.o.Devices.Sweep(keep)
 	if err != nil {
 		a.log.Warnf("failed to remove stale devices: %v", err)

@@ -47,6 +47,16 @@ type tunnelPorts map[string]*tunnelDevice
 
 func (p tunnelPorts) names() []string { return slices.Sorted(maps.Keys(p)) }
 
+// devices are the names of the kernel's devices that tunnels have.
+func (p tunnelPorts) devices() (list []string) {
+	for name, d := range p {
+		if d.ifindex != 0 {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
 // errExists is EEXIST, as OVS says it.
 const errExists = "File exists"
 
@@ -76,7 +86,7 @@ func (i *iface) openTunnel() error {
 	if err != nil {
 		i.closeTunnel()
 		i.dropNumber()
-		return fmt.Errorf("could not add network device %s to ofproto (%s)", i.name, netdev.Strerror(err))
+		return &tunnelError{i.name, err}
 	}
 	c.Native = spec.Native
 	d := i.tunnel.device
@@ -243,6 +253,9 @@ func (a *Agent) renewTunnels() {
 // looked at again: somebody else removed it.
 func (a *Agent) tunnelEvent(e netdev.Event) bool {
 	d := a.tunnels[e.Info.Name]
+	if d == nil && e.Kind == netdev.Removed {
+		return a.wantsTunnel(e.Info.Name) // somebody made room
+	}
 	if d == nil || d.ifindex == 0 || e.Kind != netdev.Removed && e.Info.Ifindex == d.ifindex || e.Kind == netdev.Removed && e.Info.Ifindex != d.ifindex {
 		return false
 	}
@@ -251,6 +264,21 @@ func (a *Agent) tunnelEvent(e netdev.Event) bool {
 		i.closeTunnel()
 	}
 	return true
+}
+
+// wantsTunnel reports whether a tunnel port does not work for want of a device of this name.
+func (a *Agent) wantsTunnel(name string) bool {
+	for _, b := range a.bridges {
+		for _, i := range b.ifaces {
+			if !i.isTunnel() || i.err == nil {
+				continue
+			}
+			if c, _, err := tunnel.Parse(i.name, i.typ, i.row.Options); err == nil && tunnel.Device(c.Spec()) == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // interfaceTypes are what iface_types says.

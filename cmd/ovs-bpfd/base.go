@@ -18,6 +18,7 @@ type base struct {
 	datapath datapath.Datapath
 	devices  netdev.Provider
 	host     underlay.Host
+	tunnels  bridge.TunnelDevices // nil: all tunnels are the datapath's own
 	// types are the values of Bridge.datapath_type that are served; "" is "system".
 	types []string
 	// mono is now on the clock of the datapath's statistics.

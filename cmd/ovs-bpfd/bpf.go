@@ -58,7 +58,7 @@ func openBPF(ctx context.Context, o *daemon.Options) (*base, error) {
 		types = types[:1]
 	}
 	return &base{
-		datapath: dp, devices: devices, host: host, close: release, types: types, mono: monotonic, where: ", pinned in " + dir,
+		datapath: dp, devices: devices, host: host, tunnels: bridge.NewKernelTunnels(devices, dp), close: release, types: types, mono: monotonic, where: ", pinned in " + dir,
 		register: func(*unixctl.Server, *bridge.Agent) {},
 		cleanup: func() error {
 			_ = os.Remove(filepath.Dir(dir)) // unless others have pins in it

@@ -154,7 +154,7 @@ func (w *worker) serve(ctx context.Context) (lost bool, err error) {
 
 	agent, err := bridge.New(bridge.Options{
 		RunDir: w.o.Dirs.Run, Datapath: dp, DatapathTypes: base.types, Devices: base.devices, Database: w.db,
-		Host: base.host, NoSystemRoutes: w.o.DisableSystemRoute,
+		Host: base.host, TunnelDevices: base.tunnels, NoSystemRoutes: w.o.DisableSystemRoute,
 		Clock: w.clock, Mono: base.mono, Log: w.log.Module, Count: w.count,
 		AnyControllerPath: !w.o.SelfConfinement, TLS: w.tls,
 		Configured: func() {
