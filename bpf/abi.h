@@ -7,7 +7,7 @@
 #include "flow_key.h"
 #include "ct_abi.h"
 
-#define LAYOUT_VERSION 5
+#define LAYOUT_VERSION 6
 
 #define PORT_NONE 0xffffffffu
 #define IFNAMSIZ 16
@@ -182,6 +182,7 @@ enum act_op {
 			   translation}; these blocks have data behind an ACT_END: label value (2) and mask (2), and
 			   what CT_NAT_* says with two addresses (2 each) */
 	ACT_CT_CLEAR,
+	ACT_CT_HELPED,  /* a: CT_HELPED_*, b: port, c: slot; {generation, how much longer it is}, {seq, space of the ct_note} */
 	ACT_MAX,
 };
 
@@ -242,6 +243,8 @@ struct inject_rec {
 
 #define UPCALL_MAX 65600 /* longest packet */
 #define UPCALL_RINGS 64
+#define UPCALL_RING_ALG (UPCALL_RINGS - 1) /* of UPCALL_ALG, which the agent's conntrack reads */
+#define UPCALL_ALG 128 /* a kind: with a ct_note */
 
 struct upcall_rec {
 	__u32 len;
@@ -257,6 +260,7 @@ struct upcall_rec {
 	__u8 csum_partial;
 	__u8 pad[5];
 	struct flow_key key;
+	struct ct_note note; /* of UPCALL_ALG */
 	__u32 cut; /* the packet is to be cut to this, 0: not */
 	__u32 headroom; /* where the agent puts the tag back */
 	/* the packet */

@@ -99,6 +99,10 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			c->s.block = block;
 			c->s.pc = pc;
 			return go(skb, c, PROG_CT);
+		case ACT_CT_HELPED:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_CT_HELPED);
 		case ACT_CT_CLEAR:
 			ct_clear(c);
 			break;

@@ -18,7 +18,7 @@ struct ct_scratch {
 	__u32 state, was;
 	__u32 done; /* what is translated */
 	__u32 end;  /* of the IP packet */
-	__u32 retries;
+	__u32 retries, alg; /* ALG_*: the helper that is to see the packet; ALG_SKEWED: what it acknowledges is adjusted */
 	__u32 frag, later, frag_id; /* of fragments: nw_frag; it has no transport header */
 	__u32 inner_len, inner4, inner_proto; /* of the packet in an ICMP error */
 	/* A new connection. */
@@ -27,6 +27,13 @@ struct ct_scratch {
 	__u32 start, stride, size;
 	__u16 low, to_dst;
 	struct act_block set; /* an action that translates */
+	/* Of connections that announce others, or are announced. */
+	__u32 reply;
+	__u32 expected;         /* 1: announced, 2: of the end that began the master */
+	struct ct_conn master;  /* who announced it, */
+	__u32 parent, parent_gen; /* and its slot */
+	struct ct_alg more;     /* of the new one */
+	struct ct_skew skew;
 	__u8 packet[CT_REPORT_MAX + 65]; /* in an ICMP error */
 };
 
@@ -340,6 +347,17 @@ static __always_inline void ct_mark(const struct ct_scratch *s, struct ct_conn *
 	}
 }
 
+/* Of a connection that was announced the key has the tuple of who did. */
+static __noinline int ct_write_parent(__u32 slot, __u32 gen)
+{
+	struct ct_alg *a = bpf_map_lookup_elem(&ct_algs, &slot);
+	union ctx *c = ctx_get();
+
+	if (c && a && a->gen == gen)
+		ct_write_tuple(c, &a->parent);
+	return 0;
+}
+
 /* Goes on behind the action. Most often the packet is looked up again: its key is right, so that needs no parsing. */
 static __always_inline int ct_next(struct __sk_buff *skb, union ctx *c)
 {
@@ -353,6 +371,12 @@ static __always_inline int ct_next(struct __sk_buff *skb, union ctx *c)
 	if (pc < ACT_WORDS && a.op == ACT_RECIRC)
 		return recirculate(skb, c, a.c);
 	return go(skb, c, PROG_ACTIONS);
+}
+
+/* Goes on with a packet of a connection; its helper sees it first. */
+static __always_inline int ct_done(struct __sk_buff *skb, union ctx *c, const struct ct_scratch *s)
+{
+	return s->alg & ALG_HELPERS ? go(skb, c, PROG_CT_HELP) : ct_next(skb, c);
 }
 
 static __always_inline int ct_invalid(struct __sk_buff *skb, union ctx *c, struct ct_scratch *s, const struct ct_tuple *t)
@@ -402,6 +426,9 @@ static __always_inline int ct_translates(struct ct_scratch *s, const struct ct_c
 	return 1;
 }
 
+/* Whether numbers in the packet are to be those that its receiver knows. */
+static __always_inline int ct_adjusts(const struct ct_scratch *s) { return (s->flags & CT_NAT) && !s->was && !s->frag; }
+
 /* Reads the action. */
 static __always_inline int ct_begin(union ctx *c, struct ct_scratch *s)
 {
@@ -434,6 +461,7 @@ static __always_inline int ct_track(struct __sk_buff *skb, union ctx *c, struct 
 	__u64 now = bpf_jiffies64();
 	struct ct_found f = {};
 	int verdict, nat, check;
+	__u32 alg;
 
 	if (!table)
 		return drop(c, DROP_INTERNAL);
@@ -449,6 +477,16 @@ static __always_inline int ct_track(struct __sk_buff *skb, union ctx *c, struct 
 	if (f.conn->gen != f.gen) {
 		ct_unlock(f.conn);
 		goto new;
+	}
+	alg = f.conn->alg;
+	if (alg) {
+		s->slot = f.slot;
+		s->gen = f.gen;
+		s->reply = f.reply;
+		if ((alg & ~s->alg & ALG_SKEWED) && ct_adjusts(s)) {
+			ct_unlock(f.conn);
+			return go(skb, c, PROG_CT_ADJUST);
+		}
 	}
 	if (s->later)
 		verdict = f.reply || f.conn->replied ? CT_NEARLY : CT_NEARLY_NEW;
@@ -470,6 +508,8 @@ static __always_inline int ct_track(struct __sk_buff *skb, union ctx *c, struct 
 		s->state = CS_INV;
 		ct_write(c, s, f.conn);
 		ct_unlock(f.conn);
+		if (alg & ALG_RELATED)
+			ct_write_parent(f.slot, f.gen);
 		return ct_next(skb, c);
 	}
 	if (verdict == CT_RENEWS) {
@@ -489,12 +529,20 @@ static __always_inline int ct_track(struct __sk_buff *skb, union ctx *c, struct 
 			n->bypass++;
 	}
 	s->state = s->was | (verdict == CT_VALID_NEW || verdict == CT_NEARLY_NEW ? CS_NEW : f.reply ? CS_EST | CS_RPL : CS_EST);
+	s->state |= alg & ALG_RELATED;
 	nat = ct_translates(s, f.conn, f.reply);
-	if (s->flags & (CT_MARK | CT_LABEL))
+	/* What a connection has from its master stays. */
+	if ((s->flags & (CT_MARK | CT_LABEL)) && !(alg & ALG_RELATED))
 		ct_mark(s, f.conn);
 	ct_write(c, s, f.conn);
 	ct_unlock(f.conn);
-	return nat ? go(skb, c, PROG_CT_NAT) : ct_next(skb, c);
+	if (alg) {
+		if (alg & ALG_RELATED)
+			ct_write_parent(f.slot, f.gen);
+		if (!s->frag)
+			s->alg |= alg & ALG_HELPERS;
+	}
+	return nat ? go(skb, c, PROG_CT_NAT) : ct_done(skb, c, s);
 new:
 	/* A later fragment is like its first one, which makes the connection. */
 	if (!s->later && !ct_opens(s))
@@ -502,6 +550,8 @@ new:
 	s->state = s->was | CS_NEW;
 	if ((s->flags & CT_COMMIT) && !s->later)
 		return go(skb, c, PROG_CT_NEW);
+	if (table->announced && !s->later)
+		return go(skb, c, PROG_CT_EXPECT);
 	ct_write_none(c, s, &s->tuple);
 	return ct_next(skb, c);
 }
@@ -516,7 +566,7 @@ static __always_inline int run_ct(struct __sk_buff *skb, union ctx *c)
 		return go(skb, c, PROG_CT_PREPARE);
 	if (ct_begin(c, s))
 		return drop(c, DROP_INTERNAL);
-	s->retries = 0;
+	s->retries = s->alg = 0;
 	switch (ct_parse(skb, c, s)) {
 	case CT_UNTRACKABLE:
 		return ct_invalid(skb, c, s, NULL);

@@ -31,7 +31,8 @@ struct ct_conn {
 	__u8 timer;
 	__u8 nat;
 	__u32 policy;
-	__u32 pad;
+	__u8 alg; /* ALG_* */
+	__u8 pad[3];
 	__u64 label[2];
 	struct ct_peer tcp[2];
 	struct ct_tuple orig, reply;
@@ -62,7 +63,9 @@ struct ct_table {
 	__u32 no_check; /* of TCP sequence numbers */
 	__u32 limit;    /* of zones without one of their own, 0: none */
 	__u32 version;  /* of all this, as the agent counts it */
-	__u64 reserved[6];
+	__u32 announced; /* how many connections have been, ever: the number of the next one */
+	__u32 messages;  /* how many have gone to the agent, ever */
+	__u64 reserved[5];
 	__u32 count; /* on a cache line of its own */
 	__u32 pad2;
 	__u64 reserved2[7];
@@ -106,6 +109,10 @@ struct ct_frag_table {
 #define CT_SRC 32
 #define CT_DST 64
 
+/* The policy of ACT_CT is a number and a helper (ALG_*). */
+#define CT_POLICY(w) ((w) & 0xffff)
+#define CT_HELPER(w) ((w) >> 16)
+
 /* First data word of the block of a translation; then come the first and the last address as numbers, high word
  * first. */
 #define CT_NAT_MIN_PORT(w) ((__u16)(w))
@@ -127,3 +134,5 @@ struct ct_frag_table {
 #define CS_SRC 64
 #define CS_DST 128
 #define CS_NAT (CS_SRC | CS_DST)
+
+#include "ct_alg_abi.h"

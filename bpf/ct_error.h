@@ -188,6 +188,7 @@ static __always_inline int run_ct_error(struct __sk_buff *skb, union ctx *c)
 	__u32 start = (c->s.l4 & L4_MAX) + 8, len;
 	struct ct_scratch *s = ct_scratch_get();
 	struct ct_found f = {};
+	__u32 alg;
 	int nat;
 
 	if (!s)
@@ -212,9 +213,13 @@ static __always_inline int run_ct_error(struct __sk_buff *skb, union ctx *c)
 	}
 	s->state = s->was | CS_REL | (f.reply ? CS_RPL : 0);
 	nat = ct_translates(s, f.conn, f.reply);
-	ct_mark(s, f.conn);
+	alg = f.conn->alg;
+	if (!(alg & ALG_RELATED))
+		ct_mark(s, f.conn);
 	ct_write(c, s, f.conn);
 	ct_unlock(f.conn);
+	if (alg & ALG_RELATED)
+		ct_write_parent(f.slot, f.gen);
 	return nat ? go(skb, c, PROG_CT_REWRITE) : ct_next(skb, c);
 }
 

@@ -80,5 +80,5 @@ static __always_inline int run_ct_nat(struct __sk_buff *skb, union ctx *c)
 	ct_reverse(&s->tuple, &s->out);
 	if (ct_set_addresses(skb, c, &s->set, &s->tuple) || (!s->later && ct_set_ports(skb, c, s, &s->tuple)))
 		return drop(c, DROP_ACTION);
-	return ct_next(skb, c);
+	return ct_done(skb, c, s);
 }

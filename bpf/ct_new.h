@@ -3,7 +3,7 @@
  * a tuple is entered only if nobody has it. */
 #pragma once
 
-#include "ct.h"
+#include "ct_expected.h"
 
 #define CT_MAX_ADDRS 4
 #define CT_MAX_PORTS 256
@@ -281,7 +281,7 @@ static __noinline int ct_choose(__u32 i)
 		return -1;
 	s->out = s->tuple;
 	at = s->nat_block;
-	b = bpf_map_lookup_elem(&acts, &at);
+	b = s->expected ? &s->set : bpf_map_lookup_elem(&acts, &at);
 	if (!b || !ct_address(s, b, i))
 		return -1;
 	return ct_choose_port(s, b->w[1]);
@@ -290,7 +290,8 @@ static __noinline int ct_choose(__u32 i)
 /* Fills the slot of a connection that nobody sees yet. */
 static __always_inline void ct_fill(struct ct_scratch *s, struct ct_conn *n, __u64 now)
 {
-	n->policy = s->policy;
+	n->policy = CT_POLICY(s->policy);
+	n->alg = ct_helper(s);
 	n->mark = n->replied = 0;
 	n->nat = s->flags & CT_SRC ? CS_SRC : s->flags & CT_DST ? CS_DST : 0;
 	n->label[0] = n->label[1] = 0;
@@ -320,7 +321,7 @@ static __always_inline int ct_enter(struct ct_scratch *s, struct ct_conn *n)
 		return ct_enter_reply();
 	}
 	b = bpf_map_lookup_elem(&acts, &at);
-	if (b)
+	if (b && !s->expected)
 		how = b->w[1];
 	s->hash = ct_hash(&s->tuple, !!(how & CT_NAT_PERSISTENT));
 	for (__u32 i = 0; i < CT_MAX_ADDRS; i++) {
@@ -334,12 +335,17 @@ static __always_inline int ct_enter(struct ct_scratch *s, struct ct_conn *n)
 static __always_inline int run_ct_new(struct __sk_buff *skb, union ctx *c)
 {
 	struct ct_scratch *s = ct_scratch_get();
+	struct ct_table *table = ct_table_get();
 	__u64 now = bpf_jiffies64(), ref;
 	struct ct_conn *n;
-	__u32 slot;
+	__u32 slot, flags;
 
-	if (!s)
+	if (!s || !table)
 		return drop(c, DROP_INTERNAL);
+	flags = s->flags;
+	s->expected = 0;
+	if (table->announced)
+		ct_expect(s, now);
 	s->hash = ct_hash(&s->tuple, 0);
 	if (ct_room(s, now))
 		return drop(c, DROP_CONNTRACK);
@@ -349,11 +355,17 @@ static __always_inline int run_ct_new(struct __sk_buff *skb, union ctx *c)
 		return drop(c, DROP_INTERNAL);
 	s->gen = n->gen;
 	ct_fill(s, n, now);
+	if (s->expected && ct_inherit(s, n, slot)) {
+		ct_count_down(s->zone);
+		ct_free(slot);
+		return drop(c, DROP_CONNTRACK);
+	}
 	if (!ct_enter(s, n)) {
 		struct ct_counts *counts = ct_counts_get();
 
 		if (counts)
 			counts->clash++;
+		ct_disinherit(s, n, slot);
 		ct_count_down(s->zone);
 		ct_free(slot);
 		return drop(c, DROP_CONNTRACK);
@@ -364,17 +376,27 @@ static __always_inline int run_ct_new(struct __sk_buff *skb, union ctx *c)
 		n->gen = (s->gen + 1) & CT_GEN_MASK;
 		if (!ct_same(&n->reply, &s->tuple))
 			bpf_map_delete_elem(&ct_index, &n->reply);
+		ct_disinherit(s, n, slot);
 		ct_count_down(s->zone);
 		ct_free(slot);
+		s->flags = flags;
 		if (s->retries++ < CT_RETRIES)
 			return go(skb, c, PROG_CT_AGAIN);
 		return drop(c, DROP_CONNTRACK);
 	}
 	n->used = 1;
+	if (!s->frag) {
+		s->reply = 0;
+		s->alg |= n->alg & ALG_HELPERS;
+	}
 	if (ct_translates(s, n, 0)) {
 		ct_write(c, s, n);
+		if (s->expected)
+			ct_write_tuple(c, &s->master.orig);
 		return go(skb, c, PROG_CT_NAT);
 	}
 	ct_write(c, s, n);
-	return ct_next(skb, c);
+	if (s->expected)
+		ct_write_tuple(c, &s->master.orig);
+	return ct_done(skb, c, s);
 }

@@ -3,7 +3,7 @@
  * leaves one half done. */
 #pragma once
 
-#include "copy.h"
+#include "ct_expect.h"
 
 const volatile __u32 ct_words = 1; /* of ct_used, a power of two */
 
@@ -19,7 +19,6 @@ MAP(BPF_MAP_TYPE_ARRAY, ct_conns, 1, struct ct_conn, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, ct_used, 1, __u64, BPF_F_MMAPABLE); /* a bit per slot */
 MAP(BPF_MAP_TYPE_ARRAY, ct_zones, CT_ZONES, struct ct_zone, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, ct_policies, CT_POLICIES, struct ct_policy, BPF_F_MMAPABLE);
-MAP(BPF_MAP_TYPE_ARRAY, ct_tables, 1, struct ct_table, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, ct_jobs, 1, struct ct_job, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, ct_count, 1, struct ct_counts, 0);
 
@@ -44,13 +43,6 @@ static __always_inline struct ct_counts *ct_counts_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&ct_count, &zero);
-}
-
-static __always_inline struct ct_table *ct_table_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ct_tables, &zero);
 }
 
 static __always_inline int ct_same(const struct ct_tuple *a, const struct ct_tuple *b)
@@ -102,6 +94,10 @@ static __noinline int ct_remove(__u32 slot, __u32 gen)
 	ct_unlock(n);
 	if (!ours)
 		return 0;
+	if (n->alg) {
+		ct_forget(slot);
+		n->alg = 0;
+	}
 	bpf_map_delete_elem(&ct_index, &n->orig);
 	/* A tuple that is both ways' may be another's by now. */
 	if (!ct_same(&n->orig, &n->reply))

@@ -5,6 +5,7 @@
  * and those that they continue in. All return a verdict of tc. */
 
 #include "actions.h"
+#include "ct_alg.h"
 #include "ct_error.h"
 #include "ct_frag.h"
 #include "ct_new.h"
@@ -385,6 +386,39 @@ int ct_rewrite(struct __sk_buff *skb)
 	union ctx *c = ctx_get();
 
 	return c ? run_ct_rewrite(skb, c) : TC_ACT_SHOT;
+}
+
+/* Adjusts what a segment acknowledges, before it is tracked. */
+SEC("tc")
+int ct_adjust(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_adjust(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_expect_new(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_expect(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_help(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_help(skb, c) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int ct_helped(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_ct_helped(skb, c) : TC_ACT_SHOT;
 }
 
 /* Not attached: run by the agent to relate jiffies to the monotonic clock. */

@@ -61,7 +61,8 @@ const (
 	DatapathActOpACT_SET_ND        DatapathActOp = 29
 	DatapathActOpACT_CT            DatapathActOp = 30
 	DatapathActOpACT_CT_CLEAR      DatapathActOp = 31
-	DatapathActOpACT_MAX           DatapathActOp = 32
+	DatapathActOpACT_CT_HELPED     DatapathActOp = 32
+	DatapathActOpACT_MAX           DatapathActOp = 33
 )
 
 type DatapathBucket struct {
@@ -82,6 +83,25 @@ type DatapathCpu struct {
 	Port     [0]DatapathPortCounts
 }
 
+type DatapathCtAlg struct {
+	_         structs.HostLayout
+	Gen       uint32
+	Announced uint32
+	Skew      [2]struct {
+		_      structs.HostLayout
+		At     uint32
+		Before int32
+		After  int32
+	}
+	Wait [2]struct {
+		_    structs.HostLayout
+		On   uint32
+		Next uint32
+		High uint32
+	}
+	Parent DatapathCtTuple
+}
+
 type DatapathCtConn struct {
 	_       structs.HostLayout
 	Lock    uint32
@@ -93,7 +113,8 @@ type DatapathCtConn struct {
 	Timer   uint8
 	Nat     uint8
 	Policy  uint32
-	Pad     uint32
+	Alg     uint8
+	Pad     [3]uint8
 	Label   [2]uint64
 	Tcp     [2]struct {
 		_      structs.HostLayout
@@ -119,6 +140,14 @@ type DatapathCtCounts struct {
 	Sequence   uint64
 	Bypass     uint64
 	NattedMiss uint64
+}
+
+type DatapathCtExpectation struct {
+	_      structs.HostLayout
+	Slot   uint32
+	Gen    uint32
+	Number uint32
+	Active uint32
 }
 
 type DatapathCtFrag struct {
@@ -168,6 +197,18 @@ type DatapathCtJob struct {
 	}
 }
 
+type DatapathCtNote struct {
+	_     structs.HostLayout
+	Slot  uint32
+	Gen   uint32
+	Block uint32
+	Pc    uint32
+	Flags uint32
+	Seq   uint32
+	Space uint32
+	Pad   uint32
+}
+
 type DatapathCtPolicy struct {
 	_     structs.HostLayout
 	Timer [16]uint64
@@ -199,6 +240,7 @@ type DatapathCtScratch struct {
 	Done       uint32
 	End        uint32
 	Retries    uint32
+	Alg        uint32
 	Frag       uint32
 	Later      uint32
 	FragId     uint32
@@ -214,9 +256,21 @@ type DatapathCtScratch struct {
 	Size       uint32
 	Low        uint16
 	ToDst      uint16
-	_          [4]byte
 	Set        DatapathActBlock
-	Packet     [576]uint8
+	Reply      uint32
+	Expected   uint32
+	Master     DatapathCtConn
+	Parent     uint32
+	ParentGen  uint32
+	More       DatapathCtAlg
+	Skew       struct {
+		_      structs.HostLayout
+		At     uint32
+		Before int32
+		After  int32
+	}
+	Packet [576]uint8
+	_      [4]byte
 }
 
 type DatapathCtTable struct {
@@ -225,7 +279,9 @@ type DatapathCtTable struct {
 	NoCheck   uint32
 	Limit     uint32
 	Version   uint32
-	Reserved  [6]uint64
+	Announced uint32
+	Messages  uint32
+	Reserved  [5]uint64
 	Count     uint32
 	Pad2      uint32
 	Reserved2 [7]uint64
@@ -519,7 +575,11 @@ const (
 	DatapathProgIndexPROG_CT_FRAGMENT DatapathProgIndex = 16
 	DatapathProgIndexPROG_CT_ERROR    DatapathProgIndex = 17
 	DatapathProgIndexPROG_CT_REWRITE  DatapathProgIndex = 18
-	DatapathProgIndexPROG_MAX         DatapathProgIndex = 19
+	DatapathProgIndexPROG_CT_ADJUST   DatapathProgIndex = 19
+	DatapathProgIndexPROG_CT_EXPECT   DatapathProgIndex = 20
+	DatapathProgIndexPROG_CT_HELP     DatapathProgIndex = 21
+	DatapathProgIndexPROG_CT_HELPED   DatapathProgIndex = 22
+	DatapathProgIndexPROG_MAX         DatapathProgIndex = 23
 )
 
 type DatapathSubtable struct {
@@ -625,6 +685,7 @@ type DatapathUpcallRec struct {
 		Pad7          [4]uint8
 		TunOpts       [256]uint8
 	}
+	Note     DatapathCtNote
 	Cut      uint32
 	Headroom uint32
 }
@@ -634,9 +695,13 @@ type DatapathUpcallRec struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	DatapathMapActs             = "acts"
+	DatapathMapAlgNotes         = "alg_notes"
 	DatapathMapConfig           = "config"
+	DatapathMapCtAlgs           = "ct_algs"
+	DatapathMapCtAnnounces      = "ct_announces"
 	DatapathMapCtConns          = "ct_conns"
 	DatapathMapCtCount          = "ct_count"
+	DatapathMapCtExpects        = "ct_expects"
 	DatapathMapCtFragmentRing   = "ct_fragment_ring"
 	DatapathMapCtFragmentTables = "ct_fragment_tables"
 	DatapathMapCtFragments      = "ct_fragments"
@@ -657,9 +722,13 @@ const (
 	DatapathProgClock           = "clock"
 	DatapathProgCopy            = "copy"
 	DatapathProgCt              = "ct"
+	DatapathProgCtAdjust        = "ct_adjust"
 	DatapathProgCtAgain         = "ct_again"
 	DatapathProgCtError         = "ct_error"
+	DatapathProgCtExpectNew     = "ct_expect_new"
 	DatapathProgCtFragment      = "ct_fragment"
+	DatapathProgCtHelp          = "ct_help"
+	DatapathProgCtHelped        = "ct_helped"
 	DatapathProgCtNat           = "ct_nat"
 	DatapathProgCtNew           = "ct_new"
 	DatapathProgCtPrepare       = "ct_prepare"
@@ -738,30 +807,34 @@ type DatapathSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathProgramSpecs struct {
-	Actions    *ebpf.ProgramSpec `ebpf:"actions"`
-	Again      *ebpf.ProgramSpec `ebpf:"again"`
-	Clock      *ebpf.ProgramSpec `ebpf:"clock"`
-	Copy       *ebpf.ProgramSpec `ebpf:"copy"`
-	Ct         *ebpf.ProgramSpec `ebpf:"ct"`
-	CtAgain    *ebpf.ProgramSpec `ebpf:"ct_again"`
-	CtError    *ebpf.ProgramSpec `ebpf:"ct_error"`
-	CtFragment *ebpf.ProgramSpec `ebpf:"ct_fragment"`
-	CtNat      *ebpf.ProgramSpec `ebpf:"ct_nat"`
-	CtNew      *ebpf.ProgramSpec `ebpf:"ct_new"`
-	CtPrepare  *ebpf.ProgramSpec `ebpf:"ct_prepare"`
-	CtRemover  *ebpf.ProgramSpec `ebpf:"ct_remover"`
-	CtRewrite  *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
-	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
-	Hash       *ebpf.ProgramSpec `ebpf:"hash"`
-	Ingress    *ebpf.ProgramSpec `ebpf:"ingress"`
-	Inject     *ebpf.ProgramSpec `ebpf:"inject"`
-	Lookup     *ebpf.ProgramSpec `ebpf:"lookup"`
-	Meter      *ebpf.ProgramSpec `ebpf:"meter"`
-	More       *ebpf.ProgramSpec `ebpf:"more"`
-	Mpls       *ebpf.ProgramSpec `ebpf:"mpls"`
-	Nd         *ebpf.ProgramSpec `ebpf:"nd"`
-	Sctp       *ebpf.ProgramSpec `ebpf:"sctp"`
-	Upcall     *ebpf.ProgramSpec `ebpf:"upcall"`
+	Actions     *ebpf.ProgramSpec `ebpf:"actions"`
+	Again       *ebpf.ProgramSpec `ebpf:"again"`
+	Clock       *ebpf.ProgramSpec `ebpf:"clock"`
+	Copy        *ebpf.ProgramSpec `ebpf:"copy"`
+	Ct          *ebpf.ProgramSpec `ebpf:"ct"`
+	CtAdjust    *ebpf.ProgramSpec `ebpf:"ct_adjust"`
+	CtAgain     *ebpf.ProgramSpec `ebpf:"ct_again"`
+	CtError     *ebpf.ProgramSpec `ebpf:"ct_error"`
+	CtExpectNew *ebpf.ProgramSpec `ebpf:"ct_expect_new"`
+	CtFragment  *ebpf.ProgramSpec `ebpf:"ct_fragment"`
+	CtHelp      *ebpf.ProgramSpec `ebpf:"ct_help"`
+	CtHelped    *ebpf.ProgramSpec `ebpf:"ct_helped"`
+	CtNat       *ebpf.ProgramSpec `ebpf:"ct_nat"`
+	CtNew       *ebpf.ProgramSpec `ebpf:"ct_new"`
+	CtPrepare   *ebpf.ProgramSpec `ebpf:"ct_prepare"`
+	CtRemover   *ebpf.ProgramSpec `ebpf:"ct_remover"`
+	CtRewrite   *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
+	Egress      *ebpf.ProgramSpec `ebpf:"egress"`
+	Hash        *ebpf.ProgramSpec `ebpf:"hash"`
+	Ingress     *ebpf.ProgramSpec `ebpf:"ingress"`
+	Inject      *ebpf.ProgramSpec `ebpf:"inject"`
+	Lookup      *ebpf.ProgramSpec `ebpf:"lookup"`
+	Meter       *ebpf.ProgramSpec `ebpf:"meter"`
+	More        *ebpf.ProgramSpec `ebpf:"more"`
+	Mpls        *ebpf.ProgramSpec `ebpf:"mpls"`
+	Nd          *ebpf.ProgramSpec `ebpf:"nd"`
+	Sctp        *ebpf.ProgramSpec `ebpf:"sctp"`
+	Upcall      *ebpf.ProgramSpec `ebpf:"upcall"`
 }
 
 // DatapathMapSpecs contains maps before they are loaded into the kernel.
@@ -769,9 +842,13 @@ type DatapathProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathMapSpecs struct {
 	Acts             *ebpf.MapSpec `ebpf:"acts"`
+	AlgNotes         *ebpf.MapSpec `ebpf:"alg_notes"`
 	Config           *ebpf.MapSpec `ebpf:"config"`
+	CtAlgs           *ebpf.MapSpec `ebpf:"ct_algs"`
+	CtAnnounces      *ebpf.MapSpec `ebpf:"ct_announces"`
 	CtConns          *ebpf.MapSpec `ebpf:"ct_conns"`
 	CtCount          *ebpf.MapSpec `ebpf:"ct_count"`
+	CtExpects        *ebpf.MapSpec `ebpf:"ct_expects"`
 	CtFragmentRing   *ebpf.MapSpec `ebpf:"ct_fragment_ring"`
 	CtFragmentTables *ebpf.MapSpec `ebpf:"ct_fragment_tables"`
 	CtFragments      *ebpf.MapSpec `ebpf:"ct_fragments"`
@@ -834,9 +911,13 @@ func (o *DatapathObjects) Close() error {
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathMaps struct {
 	Acts             *ebpf.Map `ebpf:"acts"`
+	AlgNotes         *ebpf.Map `ebpf:"alg_notes"`
 	Config           *ebpf.Map `ebpf:"config"`
+	CtAlgs           *ebpf.Map `ebpf:"ct_algs"`
+	CtAnnounces      *ebpf.Map `ebpf:"ct_announces"`
 	CtConns          *ebpf.Map `ebpf:"ct_conns"`
 	CtCount          *ebpf.Map `ebpf:"ct_count"`
+	CtExpects        *ebpf.Map `ebpf:"ct_expects"`
 	CtFragmentRing   *ebpf.Map `ebpf:"ct_fragment_ring"`
 	CtFragmentTables *ebpf.Map `ebpf:"ct_fragment_tables"`
 	CtFragments      *ebpf.Map `ebpf:"ct_fragments"`
@@ -857,9 +938,13 @@ type DatapathMaps struct {
 func (m *DatapathMaps) Close() error {
 	return _DatapathClose(
 		m.Acts,
+		m.AlgNotes,
 		m.Config,
+		m.CtAlgs,
+		m.CtAnnounces,
 		m.CtConns,
 		m.CtCount,
+		m.CtExpects,
 		m.CtFragmentRing,
 		m.CtFragmentTables,
 		m.CtFragments,
@@ -906,30 +991,34 @@ type DatapathVariables struct {
 //
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathPrograms struct {
-	Actions    *ebpf.Program `ebpf:"actions"`
-	Again      *ebpf.Program `ebpf:"again"`
-	Clock      *ebpf.Program `ebpf:"clock"`
-	Copy       *ebpf.Program `ebpf:"copy"`
-	Ct         *ebpf.Program `ebpf:"ct"`
-	CtAgain    *ebpf.Program `ebpf:"ct_again"`
-	CtError    *ebpf.Program `ebpf:"ct_error"`
-	CtFragment *ebpf.Program `ebpf:"ct_fragment"`
-	CtNat      *ebpf.Program `ebpf:"ct_nat"`
-	CtNew      *ebpf.Program `ebpf:"ct_new"`
-	CtPrepare  *ebpf.Program `ebpf:"ct_prepare"`
-	CtRemover  *ebpf.Program `ebpf:"ct_remover"`
-	CtRewrite  *ebpf.Program `ebpf:"ct_rewrite"`
-	Egress     *ebpf.Program `ebpf:"egress"`
-	Hash       *ebpf.Program `ebpf:"hash"`
-	Ingress    *ebpf.Program `ebpf:"ingress"`
-	Inject     *ebpf.Program `ebpf:"inject"`
-	Lookup     *ebpf.Program `ebpf:"lookup"`
-	Meter      *ebpf.Program `ebpf:"meter"`
-	More       *ebpf.Program `ebpf:"more"`
-	Mpls       *ebpf.Program `ebpf:"mpls"`
-	Nd         *ebpf.Program `ebpf:"nd"`
-	Sctp       *ebpf.Program `ebpf:"sctp"`
-	Upcall     *ebpf.Program `ebpf:"upcall"`
+	Actions     *ebpf.Program `ebpf:"actions"`
+	Again       *ebpf.Program `ebpf:"again"`
+	Clock       *ebpf.Program `ebpf:"clock"`
+	Copy        *ebpf.Program `ebpf:"copy"`
+	Ct          *ebpf.Program `ebpf:"ct"`
+	CtAdjust    *ebpf.Program `ebpf:"ct_adjust"`
+	CtAgain     *ebpf.Program `ebpf:"ct_again"`
+	CtError     *ebpf.Program `ebpf:"ct_error"`
+	CtExpectNew *ebpf.Program `ebpf:"ct_expect_new"`
+	CtFragment  *ebpf.Program `ebpf:"ct_fragment"`
+	CtHelp      *ebpf.Program `ebpf:"ct_help"`
+	CtHelped    *ebpf.Program `ebpf:"ct_helped"`
+	CtNat       *ebpf.Program `ebpf:"ct_nat"`
+	CtNew       *ebpf.Program `ebpf:"ct_new"`
+	CtPrepare   *ebpf.Program `ebpf:"ct_prepare"`
+	CtRemover   *ebpf.Program `ebpf:"ct_remover"`
+	CtRewrite   *ebpf.Program `ebpf:"ct_rewrite"`
+	Egress      *ebpf.Program `ebpf:"egress"`
+	Hash        *ebpf.Program `ebpf:"hash"`
+	Ingress     *ebpf.Program `ebpf:"ingress"`
+	Inject      *ebpf.Program `ebpf:"inject"`
+	Lookup      *ebpf.Program `ebpf:"lookup"`
+	Meter       *ebpf.Program `ebpf:"meter"`
+	More        *ebpf.Program `ebpf:"more"`
+	Mpls        *ebpf.Program `ebpf:"mpls"`
+	Nd          *ebpf.Program `ebpf:"nd"`
+	Sctp        *ebpf.Program `ebpf:"sctp"`
+	Upcall      *ebpf.Program `ebpf:"upcall"`
 }
 
 func (p *DatapathPrograms) Close() error {
@@ -939,9 +1028,13 @@ func (p *DatapathPrograms) Close() error {
 		p.Clock,
 		p.Copy,
 		p.Ct,
+		p.CtAdjust,
 		p.CtAgain,
 		p.CtError,
+		p.CtExpectNew,
 		p.CtFragment,
+		p.CtHelp,
+		p.CtHelped,
 		p.CtNat,
 		p.CtNew,
 		p.CtPrepare,

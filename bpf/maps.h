@@ -31,6 +31,7 @@ const volatile __u32 crc32c_shift[16][32] = {}; /* what 2^i zero bytes do to eac
 enum prog_index {
 	PROG_ACTIONS, PROG_AGAIN, PROG_UPCALL, PROG_MORE, PROG_HASH, PROG_COPY, PROG_METER, PROG_MPLS,
 	PROG_SCTP, PROG_ND, PROG_LOOKUP, PROG_CT, PROG_CT_PREPARE, PROG_CT_AGAIN, PROG_CT_NEW, PROG_CT_NAT, PROG_CT_FRAGMENT, PROG_CT_ERROR, PROG_CT_REWRITE,
+	PROG_CT_ADJUST, PROG_CT_EXPECT, PROG_CT_HELP, PROG_CT_HELPED,
 	PROG_MAX
 };
 
@@ -57,6 +58,7 @@ MAP(BPF_MAP_TYPE_ARRAY, config, 1, struct dp_config, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, acts, 1, struct act_block, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, injects, INJECT_LANES, struct inject_rec, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, meters, 1, struct dp_meter, BPF_F_MMAPABLE);
+MAP(BPF_MAP_TYPE_PERCPU_ARRAY, alg_notes, 1, struct ct_note, 0);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, port_drop, 1, struct port_drops, 0); /* the last entry: no port */
 
 #define TABLE(NAME, VALUE) VALUE NAME[1] SEC(".data." #NAME) __attribute__((visibility("hidden")))

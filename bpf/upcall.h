@@ -80,7 +80,7 @@ static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 	/* What is cut off takes part in an unfinished checksum; then the agent cuts. */
 	if (c->s.trunc && c->s.trunc < len && !csum_partial(skb))
 		len = c->s.trunc < 14 ? 14 : c->s.trunc;
-	ring = bpf_get_smp_processor_id() % n_rings;
+	ring = c->s.kind == UPCALL_ALG ? UPCALL_RING_ALG : bpf_get_smp_processor_id() % n_rings;
 	map = bpf_map_lookup_elem(&rings, &ring);
 	if (!map)
 		return DROP_UPCALL_RING;
@@ -104,6 +104,14 @@ static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 	if (skb->vlan_present) {
 		u->vlan_tci = skb->vlan_tci;
 		u->vlan_tpid = bpf_ntohs(skb->vlan_proto);
+	}
+	if (c->s.kind == UPCALL_ALG) {
+		__u32 zero = 0;
+		struct ct_note *note = bpf_map_lookup_elem(&alg_notes, &zero);
+
+		if (!note)
+			goto fail;
+		u->note = *note;
 	}
 	offload_state(skb, u);
 	for (int i = 0; i < FLOW_KEY_WORDS; i++)

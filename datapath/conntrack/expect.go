@@ -32,13 +32,16 @@ type expectations struct {
 	next  int
 }
 
-// announce notes a connection. One that another master has announced already is that one's.
-func (x *expectations) announce(e expectation) {
+// announce notes a connection. One that a master which lives has announced already is that one's.
+func (x *expectations) announce(e expectation, now int64) {
 	if x.at == nil {
 		x.at = map[expectKey]int{}
 	}
-	if _, ok := x.at[e.key]; ok {
-		return
+	if at, ok := x.at[e.key]; ok {
+		if x.slots[at].master.expires > now {
+			return
+		}
+		x.forget(x.slots[at].master)
 	}
 	x.forget(e.master)
 	slot := x.next

@@ -99,8 +99,8 @@ func TestExpectationsBounded(t *testing.T) {
 		c := &conn{orig: Tuple{SrcPort: uint16(i)}, expires: 1 << 62}
 		c.reply = c.orig.Reverse()
 		conns = append(conns, c)
-		x.announce(newExpectation(c, uint16(i), false))
-		x.announce(newExpectation(c, uint16(i+1), false)) // in the place of the first
+		x.announce(newExpectation(c, uint16(i), false), 0)
+		x.announce(newExpectation(c, uint16(i+1), false), 0) // in the place of the first
 		if i%7 == 0 {
 			x.forget(c)
 		}

@@ -109,7 +109,7 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 		if !c.related { // what a connection has from its master stays
 			c.set(a)
 		}
-		if c.helper != noHelper && !h.related && h.frag == 0 && !t.help(c, p, &h, translates, reply) {
+		if c.helper != noHelper && !h.related && h.frag == 0 && !t.help(c, p, &h, translates, reply, now) {
 			state |= Invalid
 			t.counters.Invalid++
 		}

@@ -426,7 +426,7 @@ func actLen(op uint8) int {
 		return 5
 	case opSetIPv4, opSetARP:
 		return 4
-	case opSetIPv6, opSetARPHW, opCT:
+	case opSetIPv6, opSetARPHW, opCT, opCTHelped:
 		return 3
 	case opSetPorts, opSetICMP, opSetMark, opSetPriority, opSetMPLS, opSetSCTP, opSample, opCheckLen:
 		return 2

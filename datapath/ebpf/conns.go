@@ -212,7 +212,7 @@ func tupleOf(t *bpf.DatapathCtTuple) (out conntrack.Tuple) {
 }
 
 // entry is what a slot holds.
-func (c *conns) entry(s *bpf.DatapathCtConn, now uint64) conntrack.Entry {
+func (c *conns) entry(slot uint32, s *bpf.DatapathCtConn, now uint64) conntrack.Entry {
 	e := conntrack.Entry{
 		Orig: tupleOf(&s.Orig), Reply: tupleOf(&s.Reply), Mark: s.Mark, NAT: conntrack.State(s.Nat),
 		Timeout: uint32(max(int64(s.Expires-now), 0) * c.d.tick.tick / int64(time.Second)),
@@ -220,6 +220,7 @@ func (c *conns) entry(s *bpf.DatapathCtConn, now uint64) conntrack.Entry {
 	for i, w := range s.Label {
 		le.PutUint64(e.Label[8*i:], w)
 	}
+	e.Helper, e.Parent = helperName(s.Alg&algHelpers), c.parent(slot, s)
 	for i := range s.Tcp {
 		e.TCP[i] = conntrack.NewTCPEnd(conntrack.TCPState(s.Tcp[i].State), s.Tcp[i].Scale)
 	}
@@ -241,9 +242,9 @@ func (c *conns) Dump(f func(*conntrack.Entry) bool) error {
 			return err
 		}
 		now := c.now()
-		c.each(from, min(part, words-from), func(_ uint32, s *bpf.DatapathCtConn) {
+		c.each(from, min(part, words-from), func(slot uint32, s *bpf.DatapathCtConn) {
 			gen := atomic.LoadUint32(&s.Gen)
-			e := c.entry(s, now)
+			e := c.entry(slot, s, now)
 			if s.Used != 0 && atomic.LoadUint32(&s.Gen) == gen {
 				list = append(list, e)
 			}
@@ -267,7 +268,7 @@ func (c *conns) Flush(f *conntrack.Filter) (int, error) {
 	r, now := c.remover(), c.now()
 	c.each(0, len(c.used.at), func(slot uint32, s *bpf.DatapathCtConn) {
 		gen := atomic.LoadUint32(&s.Gen)
-		if e := c.entry(s, now); f.Matches(&e) {
+		if e := c.entry(slot, s, now); f.Matches(&e) {
 			r.add(slot, gen)
 		}
 	})

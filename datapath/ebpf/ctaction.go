@@ -12,6 +12,8 @@ import (
 const (
 	opCT      = uint8(bpf.DatapathActOpACT_CT)
 	opCTClear = uint8(bpf.DatapathActOpACT_CT_CLEAR)
+
+	opCTHelped = uint8(bpf.DatapathActOpACT_CT_HELPED)
 )
 
 // Flags of opCT (bpf/ct_abi.h, CT_*).
@@ -53,7 +55,7 @@ func (noPolicies) policyName(uint32) string { return "" }
 // ct emits a ct action. Label and translation are in blocks of their own, as most packets need neither.
 func (a *assembler) ct(act odp.CT) error {
 	switch {
-	case act.Helper != "":
+	case algOf[act.Helper] == 0 && act.Helper != "":
 		return fmt.Errorf("ct(helper=%s): %w", act.Helper, datapath.ErrUnsupported)
 	case act.NAT != nil && act.NAT.Src && act.NAT.Dst:
 		return fmt.Errorf("ct(nat) of source and destination: %w", datapath.ErrUnsupported)
@@ -92,7 +94,7 @@ func (a *assembler) ct(act odp.CT) error {
 			nat = a.data(natWords(n)...)
 		}
 	}
-	a.emit(false, actWord(opCT, flags, act.Zone, policy), mark, uint64(label)|uint64(nat)<<32)
+	a.emit(false, actWord(opCT, flags, act.Zone, policy|uint32(algOf[act.Helper])<<helperShift), mark, uint64(label)|uint64(nat)<<32)
 	return nil
 }
 
@@ -171,7 +173,10 @@ func decodeNAT(flags uint8, w []uint64) *odp.NAT {
 
 // ct reads a ct action back.
 func (d *decoder) ct(flags uint8, zone uint16, policy uint32, w []uint64) (odp.Action, error) {
+	helper := helperName(uint8(policy >> helperShift))
+	policy &= 1<<helperShift - 1
 	act := odp.CT{
+		Helper: helper,
 		Commit: flags&ctCommit != 0, Force: flags&ctForce != 0, Zone: zone, Timeout: d.policies.policyName(policy),
 	}
 	if policy != 0 && act.Timeout == "" {

@@ -13,9 +13,15 @@ import (
 // rest: a new layout goes on with the same maps, in which the old programs track until the last port has the new ones.
 const connsVersion = 1
 
+// algMap reports whether a map is of connections that announce others. They came later than the rest of the same version:
+// without them nothing was announced.
+func algMap(name string) bool {
+	return name == "ct_algs" || name == "ct_expects" || name == "ct_announces"
+}
+
 // carriedMap reports whether a map belongs to the connections.
 func carriedMap(name string) bool {
-	return strings.HasPrefix(name, "ct_") && name != "ct_scratches" && !fragmentMap(name)
+	return strings.HasPrefix(name, "ct_") && name != "ct_scratches" && !fragmentMap(name) && !algMap(name)
 }
 
 // loadConns opens the maps of connections of another layout; nil: there are none that fit.
@@ -38,6 +44,7 @@ func (p *pinDir) connsIn(dir string, spec *ebpf.CollectionSpec) map[string]*ebpf
 		closeMaps(found)
 		return nil
 	}
+	maps.Copy(found, p.mapsIn(dir, spec, algMap))
 	frags := p.mapsIn(dir, spec, fragmentMap)
 	if frags == nil {
 		return found

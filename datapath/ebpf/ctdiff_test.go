@@ -29,11 +29,23 @@ var diffConversations = flag.Int("conversations", 40000, "packets that TestDiffe
 // does: conversations with all kinds of disturbances through random ct actions give the same bytes, keys, drops and counters, and
 // the same connections at the end.
 func TestDifferentialConntrack(t *testing.T) {
+	seen := differTalks(t, *diffConversations, func(g *ctGen) {})
+	for _, state := range []string{"new", "est", "rel", "rpl", "inv", "snat", "dnat", "dropped"} {
+		if seen[state]*500 < *diffConversations {
+			t.Errorf("%d packets %s only", seen[state], state)
+		}
+	}
+}
+
+// differTalks runs conversations of as many packets, and returns what states those had.
+func differTalks(t *testing.T, packets int, configure func(*ctGen)) map[string]int {
+	t.Helper()
 	x := newDiffer(t)
 	seen := map[string]int{}
 	cases := 0
-	for ; x.did.pairs < *diffConversations; cases++ {
+	for ; x.did.pairs < packets; cases++ {
 		g := &ctGen{r: rand.New(rand.NewPCG(*diffSeed, uint64(1e6+cases))), ports: x.ports, seen: seen, frags: x.frags}
+		configure(g)
 		c := g.make(60)
 		err := x.run(c)
 		var m *mismatch
@@ -53,11 +65,7 @@ func TestDifferentialConntrack(t *testing.T) {
 	if x.limits*20 > cases {
 		t.Error("too many given up")
 	}
-	for _, state := range []string{"new", "est", "rel", "rpl", "inv", "snat", "dnat", "dropped"} {
-		if seen[state]*500 < x.did.pairs {
-			t.Errorf("%d packets %s only", seen[state], state)
-		}
-	}
+	return seen
 }
 
 // shrinkTalk leaves packets out, for a minute at most.
@@ -173,6 +181,7 @@ type ctGen struct {
 	cut   bool         // packets are fragmented, most of them
 	sent  []diffPacket // as they came in
 	got   []diffPacket // as they were delivered, at the other port
+	alg   bool         // they are of FTP and TFTP
 }
 
 func (g *ctGen) n(n int) int         { return g.r.IntN(n) }
@@ -264,7 +273,8 @@ func (g *ctGen) pipeline(p int) (out []datapath.Flow) {
 		if g.chance(10) {
 			f.Actions = append(f.Actions, odp.CTClear{})
 		}
-		if g.chance(10) {
+		// The upcall of a copy that goes to a helper comes later than that of the packet.
+		if !g.alg && g.chance(10) {
 			f.Actions = append(f.Actions, odp.Clone{Actions: []odp.Action{g.ct(p, zones[g.n(5)]), odp.Userspace{Kind: odp.UpcallController, Cookie: 99}}})
 		}
 		f.Actions = append(f.Actions, g.ct(p, zones[g.n(5)]))
@@ -283,6 +293,9 @@ func (g *ctGen) pipeline(p int) (out []datapath.Flow) {
 func (g *ctGen) ct(p int, zone uint16) odp.CT {
 	a := odp.CT{Zone: zone, Commit: g.n(3) > 0}
 	a.Force = a.Commit && g.chance(12)
+	if g.alg {
+		g.help(&a)
+	}
 	if a.Commit && g.chance(2) {
 		m := g.r.Uint32()
 		a.Mark = &[2]uint32{g.r.Uint32() & m, m}
@@ -518,6 +531,11 @@ func (g *ctGen) packets() []diffPacket {
 }
 
 func (g *ctGen) fresh() []diffPacket {
+	if g.alg && g.chance(3) {
+		if k := g.announced(); k != nil {
+			return []diffPacket{{port: g.port(g.n(2)), data: k.bytes(true)}}
+		}
+	}
 	k := &talk{v6: g.chance(3), ipID: uint16(g.n(4))}
 	k.src, k.dst = address(k.v6, byte(1+g.n(3))), address(k.v6, byte(10+g.n(2)))
 	if g.chance(10) {
@@ -541,6 +559,7 @@ func (g *ctGen) fresh() []diffPacket {
 		}
 	case 4, 5:
 		k.proto = packet.ProtoUDP
+		g.request(k)
 	case 6:
 		k.proto, k.sport, k.dport = packet.ProtoICMP, uint16(g.n(3)), uint16([]int{8, 8, 8, 13, 0, 17}[g.n(6)])<<8
 		if k.v6 {
@@ -588,6 +607,7 @@ func (g *ctGen) next(k *talk) *talk {
 		g.segment(k)
 	case packet.ProtoUDP:
 		k.payload = make([]byte, g.n(100))
+		g.request(k)
 	}
 	k.seq += uint32(b2u(k.proto == packet.ProtoICMP))
 	return k
@@ -614,6 +634,9 @@ func (g *ctGen) segment(k *talk) {
 		k.flags = ack
 	default:
 		k.flags, k.payload = ack|psh, make([]byte, g.n(1400))
+	}
+	if g.alg {
+		g.message(k)
 	}
 	switch g.n(12) {
 	case 0:

@@ -31,6 +31,7 @@ const (
 	DefaultUpcallBurst = 16384
 
 	maxRings = 64
+	algRing  = maxRings - 1 // UPCALL_RING_ALG of bpf/abi.h
 	// maxStatColumns are the columns of flow counters; CPUs beyond share them.
 	maxStatColumns = 15
 )
@@ -98,8 +99,8 @@ func (o *Options) defaults() error {
 		return fmt.Errorf("%d ports: out of range", o.MaxPorts)
 	case o.MaxConns < 1 || o.MaxConns > 1<<22:
 		return fmt.Errorf("%d connections: out of range", o.MaxConns)
-	case o.Handlers < 1 || o.Handlers > maxRings:
-		return fmt.Errorf("%d handlers: at most %d", o.Handlers, maxRings)
+	case o.Handlers < 1 || o.Handlers > algRing:
+		return fmt.Errorf("%d handlers: at most %d", o.Handlers, algRing)
 	case o.RingBytes < 1<<18 || o.RingBytes&(o.RingBytes-1) != 0:
 		return fmt.Errorf("ring of %d bytes: must be a power of two of at least 256 KiB", o.RingBytes)
 	}
@@ -134,6 +135,7 @@ type Datapath struct {
 	handles chan struct{} // closed by the first handler
 	handled sync.Once
 	readers []*reader
+	alg     *alg
 	lost    atomic.Uint64 // upcalls that nobody handled
 
 	cancel context.CancelFunc
@@ -170,6 +172,9 @@ func Open(ctx context.Context, o Options) (_ *Datapath, err error) {
 	if err = d.load(); err != nil {
 		return nil, err
 	}
+	if d.alg, err = d.newALG(); err != nil {
+		return nil, err
+	}
 	if err = d.adoptPorts(); err != nil {
 		return nil, err
 	}
@@ -189,6 +194,7 @@ func Open(ctx context.Context, o Options) (_ *Datapath, err error) {
 		d.wg.Go(func() { d.read(ctx, r) })
 	}
 	d.wg.Go(func() { d.maintain(ctx) })
+	d.alg.start(ctx, &d.wg)
 	return d, nil
 }
 
@@ -204,7 +210,7 @@ func (d *Datapath) Features() datapath.Features {
 		MaxVLANHeaders: 2, MaxMPLSDepth: 3, Recirc: true, MaskedSet: true, UFID: true,
 		MaxHashAlg: 1, ExplicitDrop: true, Trunc: true, Clone: true, SampleNesting: 10, CheckPktLen: true,
 		Meter: true, NDExt: true,
-		CTClear: true, CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTStateNAT: true, CTOrigTuple6: true, CTEventMask: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true,
+		CTClear: true, CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTOrigTuple: true, CTStateNAT: true, CTOrigTuple6: true, CTEventMask: true, CTZeroSNAT: true, CTFlush: true, CTTimeout: true, CTHelper: true,
 	}
 }
 
@@ -255,6 +261,7 @@ func (d *Datapath) collect(order bool) error {
 		return nil
 	}
 	err := d.grace.wait()
+	d.alg.take()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err != nil {
@@ -312,6 +319,7 @@ func (d *Datapath) Close(cleanup bool) error {
 	for _, r := range d.readers {
 		r.ring.Close()
 	}
+	d.alg.stop()
 	d.wg.Wait()
 	d.reapMu.Lock()
 	defer d.reapMu.Unlock()
@@ -345,6 +353,9 @@ func (d *Datapath) release() {
 	for _, r := range d.readers {
 		r.ring.Close()
 		r.m.Close()
+	}
+	if d.alg != nil {
+		d.alg.close()
 	}
 	for _, p := range d.ports {
 		p.hook.close()

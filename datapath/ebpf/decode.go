@@ -45,8 +45,11 @@ func (d *decoder) nested(n uint32, ethType uint16) ([]odp.Action, error) {
 	return d.list(n, ethType)
 }
 
-func (d *decoder) list(n uint32, ethType uint16) (out []odp.Action, err error) {
-	b, pos := d.block(n), 0
+func (d *decoder) list(n uint32, ethType uint16) ([]odp.Action, error) { return d.rest(n, 0, ethType) }
+
+// rest reads a list from one of its words on.
+func (d *decoder) rest(n uint32, pos int, ethType uint16) (out []odp.Action, err error) {
+	b := d.block(n)
 	for {
 		if d.n++; b == nil || pos >= blockWords || d.n > maxBlocks*blockWords {
 			return nil, errDamaged

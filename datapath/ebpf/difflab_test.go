@@ -414,6 +414,10 @@ func (x *differ) packet(i int, p *diffPacket, o *oracle, refs []datapath.FlowRef
 			return differs("key", "of an upcall (-want +got) %s", d)
 		}
 	}
+	// A message of a connection with a helper is on its way until user space has sent it on.
+	for end := time.Now().Add(x.patience); x.d.alg.done.Load() != x.d.conns.table.at[0].Messages && time.Now().Before(end); {
+		time.Sleep(100 * time.Microsecond)
+	}
 	if got := hits(x.d, refs); !slices.Equal(got, o.now.hits) {
 		return differs("hit", "packets of flows: want %v, got %v (before: %v); reason %q", o.now.hits, got, was, reason(res))
 	}

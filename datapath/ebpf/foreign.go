@@ -30,6 +30,7 @@ var formats = map[int]format{
 	3: {slot: 192, key: 16, keyWords: 22, subtable: 208, wordsLen: 4, mask: 32, maskIdx: 8, port: 64, portCounts: 416, inject: 200},
 	4: {slot: 128, counts: 16, key: 48, keyWords: 7, tail: 128, subtable: 256, wordsLen: 2, mask: 8, maskIdx: 184, port: 64, cpuHead: portsOffset, cpuPort: 64, inject: 200},
 	5: {slot: 128, counts: 16, key: 48, keyWords: 7, tail: 256, subtable: 512, wordsLen: 2, mask: 8, maskIdx: 320, port: 64, cpuHead: portsOffset, cpuPort: 64, inject: 336},
+	6: {slot: 128, counts: 16, key: 48, keyWords: 7, tail: 256, subtable: 512, wordsLen: 2, mask: 8, maskIdx: 320, port: 64, cpuHead: portsOffset, cpuPort: 64, inject: 336},
 }
 
 // foreign is what an earlier instance with maps of another layout has left, in memory.

@@ -223,6 +223,8 @@ func (d *Datapath) send(pkt *datapath.Packet, key *flow.Key, w words) error {
 	atomic.StoreUint32(&l.rec.Busy, 1)
 	err := l.send(pkt)
 	atomic.StoreUint32(&l.rec.Busy, 0)
+	// What has come up from this list goes on in it.
+	d.alg.take()
 	if err != nil {
 		return fmt.Errorf("send packet of %d bytes: %w", len(pkt.Data), err)
 	}

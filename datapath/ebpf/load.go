@@ -17,7 +17,7 @@ import (
 )
 
 // layoutVersion changes with the meaning of what is pinned (bpf/abi.h LAYOUT_VERSION).
-const layoutVersion = 5
+const layoutVersion = 6
 
 const laneBlocks = maxBlocks * maxLanes // action blocks of the injector, at the end
 
@@ -43,6 +43,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"ct_index": uint32(2*o.MaxConns + 64*d.cpus),
 		"ct_conns": pow2(max(o.MaxConns, 64)),
 		"ct_used":  pow2(max(o.MaxConns, 64)) / 64,
+		"ct_algs":  pow2(max(o.MaxConns, 64)) / 4,
 	} {
 		spec.Maps[name].MaxEntries = n
 	}
@@ -189,6 +190,8 @@ func (d *Datapath) load() error {
 		"ct_new": bpf.DatapathProgIndexPROG_CT_NEW, "ct_nat": bpf.DatapathProgIndexPROG_CT_NAT,
 		"ct_fragment": bpf.DatapathProgIndexPROG_CT_FRAGMENT,
 		"ct_error":    bpf.DatapathProgIndexPROG_CT_ERROR, "ct_rewrite": bpf.DatapathProgIndexPROG_CT_REWRITE,
+		"ct_adjust": bpf.DatapathProgIndexPROG_CT_ADJUST, "ct_expect_new": bpf.DatapathProgIndexPROG_CT_EXPECT,
+		"ct_help": bpf.DatapathProgIndexPROG_CT_HELP, "ct_helped": bpf.DatapathProgIndexPROG_CT_HELPED,
 	} {
 		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
 			return fmt.Errorf("enter program %s: %w", name, err)

@@ -81,25 +81,33 @@ func (d *Datapath) drain(m *ebpf.Map) error {
 
 func (d *Datapath) openRings() error {
 	for i := range uint32(d.opts.Handlers) {
-		var m *ebpf.Map
-		err := d.coll.Maps["rings"].Lookup(i, &m)
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			// An earlier instance had fewer.
-			if err = d.addRing(i); err == nil {
-				err = d.coll.Maps["rings"].Lookup(i, &m)
-			}
-		}
+		r, err := d.openRing(i)
 		if err != nil {
-			return fmt.Errorf("open ring %d: %w", i, err)
+			return err
 		}
-		r, err := ringbuf.NewReader(m)
-		if err != nil {
-			m.Close()
-			return fmt.Errorf("open ring %d: %w", i, err)
-		}
-		d.readers = append(d.readers, &reader{m: m, ring: r})
+		d.readers = append(d.readers, r)
 	}
 	return nil
+}
+
+func (d *Datapath) openRing(i uint32) (*reader, error) {
+	var m *ebpf.Map
+	err := d.coll.Maps["rings"].Lookup(i, &m)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		// An earlier instance had fewer.
+		if err = d.addRing(i); err == nil {
+			err = d.coll.Maps["rings"].Lookup(i, &m)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open ring %d: %w", i, err)
+	}
+	r, err := ringbuf.NewReader(m)
+	if err != nil {
+		m.Close()
+		return nil, fmt.Errorf("open ring %d: %w", i, err)
+	}
+	return &reader{m: m, ring: r}, nil
 }
 
 func (d *Datapath) addRing(i uint32) error {
