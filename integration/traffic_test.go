@@ -349,20 +349,25 @@ func TestController(t *testing.T) {
 	e.Vsctl("set", "bridge", "br0", "fail_mode=secure")
 	a.NoReach("10.1.1.2")
 	e.Ofctl("add-flow", "br0", "in_port=1,actions=controller(max_len=64)")
-	stop := e.Background(e.NS, "ovs-ofctl", "monitor", "br0", "64")
-	time.Sleep(500 * time.Millisecond)
+	seen := monitor(t, e, "monitor", "br0", "64")
 	a.NoReach("10.1.1.2")
-	out := stop()
-	if !strings.Contains(out, "(via action) data_len=42") || !strings.Contains(out, "arp_tpa=10.1.1.2") {
-		t.Errorf("monitor:\n%s", out)
-	}
+	expect(e, seen, "(via action) data_len=42", "arp_tpa=10.1.1.2")
 	// A packet-out reaches the host.
-	dump := b.Background("tcpdump", "-n", "-l", "-c", "1", "-i", "eth0", "ether", "src", "02:aa:aa:aa:aa:aa")
-	time.Sleep(500 * time.Millisecond)
+	arrived := make(chan string, 1)
+	go func() {
+		out, _ := e.Try("nsenter", "--net=/run/netns/"+b.NS, "timeout", "20", "tcpdump", "-n", "-c", "1", "-i", "eth0", "ether", "src", "02:aa:aa:aa:aa:aa")
+		arrived <- out
+	}()
 	pkt := strings.ReplaceAll(b.MAC(), ":", "") + "02aaaaaaaaaa" + "0800" + "4500001c00000000401164ce0a0101010a010102" + "0035003500080000"
-	e.Ofctl("packet-out", "br0", "in_port=controller packet="+pkt+" actions=output:2")
-	time.Sleep(500 * time.Millisecond)
-	if out := dump(); !strings.Contains(out, "1 packet captured") {
-		t.Errorf("packet-out did not arrive:\n%s", out)
+	for { // tcpdump does not tell when it is ready
+		e.Ofctl("packet-out", "br0", "in_port=controller packet="+pkt+" actions=output:2")
+		select {
+		case out := <-arrived:
+			if !strings.Contains(out, "1 packet captured") {
+				t.Errorf("packet-out did not arrive:\n%s", out)
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -358,6 +359,11 @@ func (b *bench) monitor(format openflow.PacketInFormat, args ...string) <-chan s
 			}
 		}
 		return false
+	})
+	// While it still waits for answers about its settings, it throws away other messages; then it opens its socket.
+	b.wait("the monitor's socket", func() bool {
+		_, err := os.Stat(filepath.Join(b.dir, fmt.Sprintf("ovs-ofctl.%d.ctl", cmd.Process.Pid)))
+		return err == nil
 	})
 	return lines
 }
