@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
@@ -73,10 +74,11 @@ func (i *iface) openTunnel() error {
 		return err
 	}
 	i.warnings.log(i.bridge.log, warnings)
-	if err := a.tunnelClash(&c, i); err != nil {
+	if a.tunnelClash(&c, i) {
 		i.closeTunnel()
 		i.dropNumber()
-		return err
+		// As in OVS the row has the warnings, too.
+		return errors.New(strings.Join(append(warnings, i.name+": VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port"), "\n"))
 	}
 	spec := c.Spec()
 	if spec.Native, err = a.nativeTunnel(spec); err == nil && (i.tunnel == nil || i.tunnel.device.spec != spec) {
@@ -110,13 +112,13 @@ func (i *iface) openTunnel() error {
 	return nil
 }
 
-// tunnelClash says when a UDP port is wanted in two ways.
-func (a *Agent) tunnelClash(c *tunnel.Config, i *iface) error {
+// tunnelClash reports whether a UDP port is wanted in two ways.
+func (a *Agent) tunnelClash(c *tunnel.Config, i *iface) bool {
 	d := a.tunnels[tunnel.Device(c.Spec())]
-	if d == nil || d.spec.GBP == c.GBP || len(d.users) == 1 && i.tunnel != nil && i.tunnel.device == d {
-		return nil
+	if d == nil || d.spec.GBP == c.GBP {
+		return false
 	}
-	return fmt.Errorf("%s: VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port", i.name)
+	return len(d.users) > 1 || i.tunnel == nil || i.tunnel.device != d
 }
 
 // joinDevice has the interface share the datapath port of its kind, which comes with the first.

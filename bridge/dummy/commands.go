@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 )
@@ -53,9 +54,10 @@ func (d *Datapath) RegisterCommands(r Registrar, b Bridges) {
 	}))
 }
 
-// receiveFrames has frames arrive at a device, one after the other, each handled to the end.
+// receiveFrames has frames arrive at a device, one after the other, each handled to the end. The port of a tunnel has no
+// device: frames arrive there as if they had been decapsulated, with the tunnel that the flow says.
 func (d *Datapath) receiveFrames(_ context.Context, args []string) (string, error) {
-	dev, ok := d.devices.Device(args[0])
+	arrive, ok := d.arrivals(args[0])
 	if !ok {
 		return "", errNoDevice
 	}
@@ -83,11 +85,25 @@ func (d *Datapath) receiveFrames(_ context.Context, args []string) (string, erro
 		if err != nil {
 			return "", err
 		}
-		if err := d.arrive(dev, frame, key); err != nil {
+		if err := arrive(frame, key); err != nil {
 			return "", err
 		}
 	}
 	return "", nil
+}
+
+// arrivals is what has frames arrive at a device or the port of a tunnel.
+func (d *Datapath) arrivals(name string) (func(frame []byte, key *flow.Key) error, bool) {
+	if dev, ok := d.devices.Device(name); ok {
+		return func(frame []byte, key *flow.Key) error { return d.arrive(dev, frame, key) }, true
+	}
+	ports, _ := d.Ports() // of a soft datapath it never fails
+	for _, p := range ports {
+		if p.Name == name && p.Kind == datapath.PortTunnel {
+			return func(frame []byte, key *flow.Key) error { return d.receive(p.Number, frame, key) }, true
+		}
+	}
+	return nil, false
 }
 
 // arrive has a device receive a frame with metadata.

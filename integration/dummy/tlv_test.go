@@ -79,10 +79,19 @@ func geneve(options string) string {
 	return "tunnel(tun_id=0x7,src=1.1.1.1,dst=2.2.2.2,ttl=64," + options + "flags(key))," + ping(1, 2, 0)
 }
 
+// addGeneve adds tunnel port gN, number 10+N, that takes all packets of a UDP port.
+func (s *sim) addGeneve(n int) {
+	s.t.Helper()
+	name := fmt.Sprintf("g%d", n)
+	s.Vsctl("add-port", "br0", name, "--", "set", "interface", name, "type=geneve", "options:remote_ip=flow", "options:key=flow",
+		fmt.Sprintf("options:dst_port=%d", 7000+n), fmt.Sprintf("ofport_request=%d", 10+n))
+}
+
 // Packets with options match flows, and the megaflow knows which options decided.
 func TestTunnelOptions(t *testing.T) {
 	t.Parallel()
 	s := start(t, 4, "fail_mode=secure")
+	s.addGeneve(1)
 	s.Ofctl("add-tlv-map", "br0", "{class=0xffff,type=0,len=4}->tun_metadata0,{class=0x102,type=0x80,len=8}->tun_metadata5")
 	s.Ofctl("add-flow", "br0", "priority=9,tun_metadata0=0x1200/0xff00,actions=output:2")
 	s.Ofctl("add-flow", "br0", "priority=8,tun_metadata5,actions=move:tun_metadata5[0..31]->reg0[],output:reg0[]")
@@ -97,21 +106,22 @@ func TestTunnelOptions(t *testing.T) {
 		{"another port", "{class=0x102,type=0x80,len=8,0x500000002}", "p2"},
 		{"not mapped", "{class=0x103,type=0,len=8,0x500000002}", "p4"},
 	} {
-		s.receive("p1", geneve(tt.options))
+		s.receive("genev_sys_7001", geneve(tt.options))
 		s.went(tt.name, tt.out, "p1", "p2", "p3", "p4")
 	}
 	s.contains("megaflows", s.Appctl("dpctl/dump-flows"), "geneve({class=0xffff,type=0,len=4,0x1200/0xff00}", "{class=0x102,type=0x80,len=8,0x3/0xffffffff}")
 
 	// The trace has the same, of both kinds of flows, and what actions make of options.
-	s.contains("trace", s.Appctl("ofproto/trace", "br0", "in_port=1,tun_id=1,tun_metadata0=0x1234,tun_metadata5=0x9"),
-		"tun_metadata0=0x1234,tun_metadata5=0x9", "0. tun_metadata0=0x1200/0xff00, priority 9", "Megaflow: recirc_id=0,eth,tun_metadata0=0x1200/0xff00,in_port=1", "Datapath actions: 2")
-	s.contains("trace", s.Appctl("ofproto/trace", "in_port(1),"+geneve("{class=0x102,type=0x80,len=8,0x500000003}")), "tun_metadata5=0x500000003", "output port is 3")
+	s.contains("trace", s.Appctl("ofproto/trace", "br0", "in_port=11,tun_dst=1.1.1.1,tun_id=1,tun_metadata0=0x1234,tun_metadata5=0x9"),
+		"tun_metadata0=0x1234,tun_metadata5=0x9", "0. tun_metadata0=0x1200/0xff00, priority 9",
+		"Megaflow: recirc_id=0,eth,tun_id=0x1,tun_src=0.0.0.0,tun_dst=1.1.1.1,tun_tos=0,tun_flags=-df-csum-key,tun_metadata0=0x1200/0xff00,in_port=11,dl_type=0x0000", "Datapath actions: 2")
+	s.contains("trace", s.Appctl("ofproto/trace", "in_port(7001),"+geneve("{class=0x102,type=0x80,len=8,0x500000003}")), "tun_metadata5=0x500000003", "output port is 3")
 
 	// Another mapping has megaflows be made anew; a field in use stays.
 	s.Ofctl("add-tlv-map", "br0", "{class=0x103,type=0,len=8}->tun_metadata6")
 	s.Ofctl("add-flow", "br0", "priority=7,tun_metadata6=0x500000002,actions=output:3")
 	s.revalidate()
-	s.receive("p1", geneve("{class=0x103,type=0,len=8,0x500000002}"))
+	s.receive("genev_sys_7001", geneve("{class=0x103,type=0,len=8,0x500000002}"))
 	s.went("mapped now", "p3", "p1", "p2", "p3", "p4")
 	s.Ofctl("del-flows", "br0", "tun_metadata6")
 	s.Ofctl("del-tlv-map", "br0", "{class=0x103,type=0,len=8}->tun_metadata6")
@@ -124,23 +134,26 @@ func TestTunnelOptions(t *testing.T) {
 func TestTunnelOptionsToController(t *testing.T) {
 	t.Parallel()
 	s := start(t, 3, "fail_mode=secure")
+	for n := range 3 {
+		s.addGeneve(1 + n)
+	}
 	s.Ofctl("add-tlv-map", "br0", "{class=0xffff,type=0,len=4}->tun_metadata0,{class=0xffff,type=1,len=4}->tun_metadata1")
-	s.Ofctl("add-flow", "br0", "in_port=1,actions=set_field:3->tun_metadata1,controller(pause),output:tun_metadata1[0..31]")
-	s.Ofctl("add-flow", "br0", "in_port=2,actions=learn(table=1,NXM_NX_TUN_METADATA0[0..31],output:NXM_OF_IN_PORT[]),controller")
-	s.Ofctl("add-flow", "br0", "in_port=3,actions=resubmit(,1)")
+	s.Ofctl("add-flow", "br0", "in_port=g1,actions=set_field:3->tun_metadata1,controller(pause),output:tun_metadata1[0..31]")
+	s.Ofctl("add-flow", "br0", "in_port=g2,actions=learn(table=1,NXM_NX_TUN_METADATA0[0..31],load:0x2->NXM_NX_REG0[0..15]),controller")
+	s.Ofctl("add-flow", "br0", "in_port=g3,actions=resubmit(,1),output:reg0[0..15]")
 	m := s.monitor("resume", "-P", "nxt_packet_in2", "-OOpenFlow15")
-	s.receive("p1", geneve("{class=0xffff,type=0,len=4,0x77}"))
+	s.receive("genev_sys_7001", geneve("{class=0xffff,type=0,len=4,0x77}"))
 	s.Eventually("it is resumed", func() error {
 		if n := len(s.sent("p3")); n != 1 {
 			return fmt.Errorf("%d packets", n)
 		}
 		return nil
 	})
-	s.receive("p2", geneve("{class=0xffff,type=0,len=4,0x55}"))
-	s.receive("p3", geneve("{class=0xffff,type=0,len=4,0x55}"))
-	s.receive("p3", geneve("{class=0xffff,type=0,len=4,0x56}"))
+	s.receive("genev_sys_7002", geneve("{class=0xffff,type=0,len=4,0x55}"))
+	s.receive("genev_sys_7003", geneve("{class=0xffff,type=0,len=4,0x55}"))
+	s.receive("genev_sys_7003", geneve("{class=0xffff,type=0,len=4,0x56}"))
 	s.went("what was learned", "p2", "p1", "p2", "p3")
-	s.contains("flows", s.Ofctl("dump-flows", "br0", "table=1"), "tun_metadata0=0x55 actions=output:2")
+	s.contains("flows", s.Ofctl("dump-flows", "br0", "table=1"), "tun_metadata0=0x55 actions=load:0x2->NXM_NX_REG0[0..15]")
 	s.contains("monitor", m.output(), "tun_metadata0=0x77,tun_metadata1=0x3", "tun_metadata0=0x55")
 }
 

@@ -157,7 +157,10 @@ func (x *xlate) begin(in *Port) {
 		if in.Rx != nil {
 			x.Credit(in.Rx)
 		}
-		if !x.decapsulate() {
+		if !x.decapsulate() { // as in OVS its rule counts it all the same
+			if r := x.lookup(0, x.key.InPort(), true); r != nil {
+				x.Credit(r)
+			}
 			return
 		}
 	}

@@ -47,16 +47,29 @@ func ArrivalOf(k *flow.Key) Arrival {
 	}
 }
 
+// arrival reads what the packet arrived with; nothing but its destination when there is none.
+func (x *xlate) arrival() (a Arrival) {
+	src := flow.TunSrc
+	if a.Dst = x.address(flow.TunDst, flow.TunIPv6Dst); !a.Dst.IsValid() {
+		return a
+	} else if a.Dst.Is6() {
+		src = flow.TunIPv6Src
+	}
+	var buf [16]byte
+	a.Src = addressOf(x.key.Read(flow.WholeField(src), buf[:0]), nil)
+	a.ID = x.key.Get(flow.TunID)
+	return a
+}
+
 // arrive finds the port that a packet of a tunnel is for; nil: none.
 func (x *xlate) arrive(no odp.Port) (Bridge, *Port) {
 	if x.t.o.Receive == nil {
 		return nil, nil
 	}
-	a := Arrival{Dst: x.address(flow.TunDst, flow.TunIPv6Dst)}
+	a := x.arrival()
 	if !a.Dst.IsValid() {
 		return nil, nil
 	}
-	a.Src, a.ID = x.address(flow.TunSrc, flow.TunIPv6Src), x.key.Get(flow.TunID)
 	return x.t.o.Receive(no, a)
 }
 
@@ -90,11 +103,9 @@ const (
 // decapsulate does with a packet that came by a tunnel what its outer header demands, and reports whether it goes on.
 // Of the outer header what OVS always matches on becomes exact.
 func (x *xlate) decapsulate() bool {
-	if x.local = x.address(flow.TunDst, flow.TunIPv6Dst); !x.local.IsValid() {
+	if x.local = x.arrival().Dst; !x.local.IsValid() {
 		return true // a trace of no packet that could arrive
 	}
-	x.address(flow.TunSrc, flow.TunIPv6Src)
-	x.key.Get(flow.TunID)
 	x.key.ReadMasked(flow.TunAllFlags, []byte{0, flow.TunFlagDF | flow.TunFlagCsum | flow.TunFlagKey}, nil)
 	if x.key.Get(flow.TunTOS)&ecnMask != ecnCE || !x.key.Has(flow.PrereqIP) {
 		return true
@@ -102,7 +113,6 @@ func (x *xlate) decapsulate() bool {
 	// RFC 6040 section 4.2: who cannot hear of the congestion must feel it.
 	if x.key.Get(flow.NwECN) == 0 {
 		x.t.o.Count("tunnel_ecn_drop", 1)
-		x.detail("dropping tunnel packet marked ECN CE but is not ECN capable")
 		return false
 	}
 	x.congested = x.key.Get(flow.NwECN) != ecnCE
