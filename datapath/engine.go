@@ -55,6 +55,8 @@ type Engine struct {
 	mono  func() int64
 	count func(string, uint64)
 	seed  matchSeed
+	// resolver may be nil.
+	resolver Resolver
 
 	mu      sync.Mutex // guards what follows
 	cfg     Config
@@ -125,8 +127,10 @@ func NewEngine(o EngineOptions) (*Engine, error) {
 		cfg:   Config{FlowLimit: DefaultFlowLimit, MaxIdle: DefaultMaxIdle, MaxRevalidator: DefaultMaxRevalidator},
 		flows: map[matchID]*megaflow{},
 		seed:  newMatchSeed(),
-		limit: initialFlowLimit,
-		kick:  make(chan struct{}, 1),
+
+		resolver: o.Resolver,
+		limit:    initialFlowLimit,
+		kick:     make(chan struct{}, 1),
 	}
 	if e.count == nil {
 		e.count = func(string, uint64) {}
@@ -225,6 +229,9 @@ func (e *Engine) Revalidate(ctx context.Context) error {
 
 // upcall answers one packet. It runs on the datapath's handler goroutines.
 func (e *Engine) upcall(up *Upcall) {
+	if e.underlay(up) {
+		return
+	}
 	if e.wait.Load() {
 		e.count("upcall_restore_wait", 1)
 		return

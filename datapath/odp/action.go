@@ -30,6 +30,9 @@ const (
 	// UpcallNextHop is no action's: the datapath has no next hop for what goes out of a native tunnel port, which the
 	// cookie is. The packet's key has the tunnel.
 	UpcallNextHop
+	// UpcallTooBig is no action's either: what goes out of a tunnel port is longer than the way takes. The cookie is
+	// datapath.TooBigCookie.
+	UpcallTooBig
 )
 
 // Userspace sends a copy of the packet up with a cookie.
