@@ -517,16 +517,17 @@ static __always_inline int ct_track(struct __sk_buff *skb, union ctx *c, struct 
 		ct_remove(f.slot, f.gen);
 		goto new;
 	}
-	if (verdict == CT_VALID || verdict == CT_VALID_NEW) {
-		f.conn->expires = now + ct_timeout(f.conn->policy, f.conn->timer);
-		if (f.reply)
-			f.conn->replied = 1;
-	}
-	if (!check && s->tuple.proto == IPPROTO_TCP && !s->later && verdict != CT_VALID_NEW) {
+	if (verdict == CT_BYPASSED) {
 		struct ct_counts *n = ct_counts_get();
 
 		if (n)
 			n->bypass++;
+		verdict = CT_VALID;
+	}
+	if (verdict == CT_VALID || verdict == CT_VALID_NEW) {
+		f.conn->expires = now + ct_timeout(f.conn->policy, f.conn->timer);
+		if (f.reply)
+			f.conn->replied = 1;
 	}
 	s->state = s->was | (verdict == CT_VALID_NEW || verdict == CT_NEARLY_NEW ? CS_NEW : f.reply ? CS_EST | CS_RPL : CS_EST);
 	s->state |= alg & ALG_RELATED;

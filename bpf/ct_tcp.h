@@ -20,8 +20,8 @@ enum ct_timer {
 	CT_FRAGMENT, /* what is remembered of a fragmented packet */
 };
 
-/* Of those that are nearly valid the connection does not live longer. */
-enum ct_verdict { CT_VALID, CT_VALID_NEW, CT_NEARLY, CT_NEARLY_NEW, CT_INVALID, CT_RENEWS };
+/* Of those that are nearly valid the connection does not live longer. CT_BYPASSED: valid, as windows are not checked. */
+enum ct_verdict { CT_VALID, CT_VALID_NEW, CT_NEARLY, CT_NEARLY_NEW, CT_INVALID, CT_RENEWS, CT_BYPASSED };
 
 #define TCP_FIN 1
 #define TCP_SYN 2
@@ -173,9 +173,9 @@ static __always_inline int ct_tcp(struct ct_conn *n, const struct ct_segment *g,
 	sws &= SCALE_MASK;
 	dws &= SCALE_MASK;
 	dst_window = dst->window << dws;
-	in = !check || (!before(src->limit, end) && !before(seq, src->end - dst_window) && skew >= -ACK_SLACK &&
-			skew <= (__s64)ACK_SLACK << sws && (!(flags & TCP_RST) || g->seq - src->end + 1 <= 2));
-	if (!in) {
+	in = !before(src->limit, end) && !before(seq, src->end - dst_window) && skew >= -ACK_SLACK &&
+	     skew <= (__s64)ACK_SLACK << sws && (!(flags & TCP_RST) || g->seq - src->end + 1 <= 2);
+	if (!in && check) {
 		if (!((dst->state < CT_SYN_SENT || dst->state >= CT_FIN_WAIT_2 || src->state >= CT_FIN_WAIT_2) &&
 		      !before(src->limit + ACK_SLACK, end) && !before(seq, src->end - ACK_SLACK)))
 			return CT_INVALID;
@@ -198,10 +198,10 @@ static __always_inline int ct_tcp(struct ct_conn *n, const struct ct_segment *g,
 	}
 	if (flags & TCP_RST)
 		src->state = dst->state = CT_TIME_WAIT;
-	if (!in)
+	if (!in && check)
 		return CT_NEARLY;
 	n->timer = ct_tcp_timer(src->state, dst->state);
-	return CT_VALID;
+	return in ? CT_VALID : CT_BYPASSED;
 }
 
 /* Connections without states of their own. */

@@ -73,10 +73,8 @@ static __always_inline int masked_matches(const union ctx *c, const struct subta
 #define WORDS_SOME 12
 #define WORDS_MOST 22
 
-static __always_inline __u64 subtable_hash(const union ctx *c, const struct subtable *st, __u64 *m, const int wide)
+static __always_inline __u64 sparse_hash(const union ctx *c, const struct subtable *st, const int wide)
 {
-	if (st->dense)
-		return dense_hash(c, st, m);
 	if (st->words <= WORDS_FEW)
 		return masked_hash(c, st, WORDS_FEW);
 	if (st->words <= WORDS_SOME)
@@ -152,9 +150,13 @@ static __always_inline __u32 subtable_find(const union ctx *c, __u32 id, const i
 
 	barrier_var(id); /* else what the compiler knows of it spares it the mask, which old verifiers need */
 	st = AT(subtables, id & (MASKS_MAX - 1));
-	if (!wide && !st->dense && st->words > WORDS_MOST)
-		return SLOT_WIDE;
-	h = subtable_hash(c, st, m, wide);
+	if (st->dense) {
+		h = dense_hash(c, st, m);
+	} else {
+		if (!wide && st->words > WORDS_MOST)
+			return SLOT_WIDE;
+		h = sparse_hash(c, st, wide);
+	}
 	sig = (__u32)(h >> 32) | 1;
 	at = (__u32)h & bucket_mask;
 	for (int turn = 0; turn < 2; turn++) {

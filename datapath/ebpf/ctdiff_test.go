@@ -46,6 +46,8 @@ func differTalks(t *testing.T, packets int, configure func(*ctGen)) map[string]i
 	for ; x.did.pairs < packets; cases++ {
 		g := &ctGen{r: rand.New(rand.NewPCG(*diffSeed, uint64(1e6+cases))), ports: x.ports, seen: seen, frags: x.frags}
 		configure(g)
+		x.unchecked = g.chance(6)
+		g.unchecked = x.unchecked
 		c := g.make(60)
 		err := x.run(c)
 		var m *mismatch
@@ -159,6 +161,7 @@ func (x *differ) connections(o *oracle) error {
 		{"invalid", counted.Invalid, now.Invalid - before.Invalid},
 		{"flags", counted.InvalidFlags, now.InvalidFlags - before.InvalidFlags},
 		{"sequence", counted.SequenceFailed, now.SequenceFailed - before.SequenceFailed},
+		{"bypass", counted.SequenceBypass, now.SequenceBypass - before.SequenceBypass},
 		{"miss", counted.NattedMiss, now.NattedMiss - before.NattedMiss},
 	} {
 		if n.want != n.since {
@@ -174,14 +177,15 @@ func (x *differ) connections(o *oracle) error {
 
 // ctGen makes conversations between hosts at port 1 and servers at port 2.
 type ctGen struct {
-	r     *rand.Rand
-	ports []odp.Port
-	seen  map[string]int
-	frags conntrack.FragmentSettings
-	cut   bool         // packets are fragmented, most of them
-	sent  []diffPacket // as they came in
-	got   []diffPacket // as they were delivered, at the other port
-	alg   bool         // they are of FTP and TFTP
+	r         *rand.Rand
+	ports     []odp.Port
+	seen      map[string]int
+	frags     conntrack.FragmentSettings
+	cut       bool         // packets are fragmented, most of them
+	unchecked bool         // windows of TCP
+	sent      []diffPacket // as they came in
+	got       []diffPacket // as they were delivered, at the other port
+	alg       bool         // they are of FTP and TFTP
 }
 
 func (g *ctGen) n(n int) int         { return g.r.IntN(n) }
@@ -224,6 +228,9 @@ func (g *ctGen) make(n int) *diffCase {
 		}
 		g.got = append(g.got, diffPacket{port: other, data: slices.Clone(up.Packet.Data)})
 	})
+	if err := d.Conntrack().SetSequenceCheck(!g.unchecked); err != nil {
+		panic(err)
+	}
 	for len(c.packets) < n {
 		for _, p := range g.packets() {
 			if len(p.data) < packet.EthLen+40 || len(p.data) > 1800 {

@@ -24,17 +24,18 @@ import (
 // differ runs cases through both datapaths. The ports of the one in eBPF are taps: what is sent there can be
 // read at once and as a whole, what is written there has been received when the write returns.
 type differ struct {
-	d        *Datapath
-	ports    []odp.Port
-	fds      map[odp.Port]int
-	ups      chan datapath.Upcall
-	patience time.Duration // how long it waits for what should come
-	did      struct{ pairs, hit, missed, ups, out int }
-	counted  conntrack.Counters
-	frags    conntrack.FragmentSettings // of the case
-	pieces   conntrack.FragmentStatus   // before it
-	aged     uint64                     // jiffies of the last age
-	limits   int                        // cases that were given up at a limit that only the programs have
+	d         *Datapath
+	ports     []odp.Port
+	fds       map[odp.Port]int
+	ups       chan datapath.Upcall
+	patience  time.Duration // how long it waits for what should come
+	did       struct{ pairs, hit, missed, ups, out int }
+	counted   conntrack.Counters
+	unchecked bool                       // the case is without windows of TCP
+	frags     conntrack.FragmentSettings // of the case
+	pieces    conntrack.FragmentStatus   // before it
+	aged      uint64                     // jiffies of the last age
+	limits    int                        // cases that were given up at a limit that only the programs have
 }
 
 func newDiffer(t *testing.T) *differ {
@@ -217,7 +218,7 @@ func (x *differ) run(c *diffCase) (err error) {
 		return err
 	}
 	x.aged = x.d.conns.now()
-	if err := x.beginFragments(o); err != nil {
+	if err := errors.Join(x.beginFragments(o), o.Conntrack().SetSequenceCheck(!x.unchecked), x.d.Conntrack().SetSequenceCheck(!x.unchecked)); err != nil {
 		return err
 	}
 	before, err := x.totals(x.d)
