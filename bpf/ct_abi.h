@@ -47,6 +47,12 @@ struct ct_zone {
 
 #define CT_ZONES 65536
 
+/* Which limits are of the database; for the agent only. */
+struct ct_held {
+	__u64 zones[CT_ZONES / 64];
+	__u32 standard, pad;
+};
+
 #define CT_TIMERS 16
 
 /* A name of ct(timeout=name), and its timeouts, which may be the default ones. */

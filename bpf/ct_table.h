@@ -18,6 +18,7 @@ struct {
 MAP(BPF_MAP_TYPE_ARRAY, ct_conns, 1, struct ct_conn, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, ct_used, 1, __u64, BPF_F_MMAPABLE); /* a bit per slot */
 MAP(BPF_MAP_TYPE_ARRAY, ct_zones, CT_ZONES, struct ct_zone, BPF_F_MMAPABLE);
+MAP(BPF_MAP_TYPE_ARRAY, ct_held_limits, 1, struct ct_held, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, ct_policies, CT_POLICIES, struct ct_policy, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_ARRAY, ct_jobs, 1, struct ct_job, BPF_F_MMAPABLE);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, ct_count, 1, struct ct_counts, 0);

@@ -186,6 +186,13 @@ type DatapathCtFragTable struct {
 	}
 }
 
+type DatapathCtHeld struct {
+	_        structs.HostLayout
+	Zones    [1024]uint64
+	Standard uint32
+	Pad      uint32
+}
+
 type DatapathCtJob struct {
 	_       structs.HostLayout
 	N       uint32
@@ -705,6 +712,7 @@ const (
 	DatapathMapCtFragmentRing   = "ct_fragment_ring"
 	DatapathMapCtFragmentTables = "ct_fragment_tables"
 	DatapathMapCtFragments      = "ct_fragments"
+	DatapathMapCtHeldLimits     = "ct_held_limits"
 	DatapathMapCtIndex          = "ct_index"
 	DatapathMapCtJobs           = "ct_jobs"
 	DatapathMapCtPolicies       = "ct_policies"
@@ -852,6 +860,7 @@ type DatapathMapSpecs struct {
 	CtFragmentRing   *ebpf.MapSpec `ebpf:"ct_fragment_ring"`
 	CtFragmentTables *ebpf.MapSpec `ebpf:"ct_fragment_tables"`
 	CtFragments      *ebpf.MapSpec `ebpf:"ct_fragments"`
+	CtHeldLimits     *ebpf.MapSpec `ebpf:"ct_held_limits"`
 	CtIndex          *ebpf.MapSpec `ebpf:"ct_index"`
 	CtJobs           *ebpf.MapSpec `ebpf:"ct_jobs"`
 	CtPolicies       *ebpf.MapSpec `ebpf:"ct_policies"`
@@ -921,6 +930,7 @@ type DatapathMaps struct {
 	CtFragmentRing   *ebpf.Map `ebpf:"ct_fragment_ring"`
 	CtFragmentTables *ebpf.Map `ebpf:"ct_fragment_tables"`
 	CtFragments      *ebpf.Map `ebpf:"ct_fragments"`
+	CtHeldLimits     *ebpf.Map `ebpf:"ct_held_limits"`
 	CtIndex          *ebpf.Map `ebpf:"ct_index"`
 	CtJobs           *ebpf.Map `ebpf:"ct_jobs"`
 	CtPolicies       *ebpf.Map `ebpf:"ct_policies"`
@@ -948,6 +958,7 @@ func (m *DatapathMaps) Close() error {
 		m.CtFragmentRing,
 		m.CtFragmentTables,
 		m.CtFragments,
+		m.CtHeldLimits,
 		m.CtIndex,
 		m.CtJobs,
 		m.CtPolicies,

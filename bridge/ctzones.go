@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -83,6 +82,9 @@ func (a *Agent) configureZones(s *ovsdb.Snapshot) {
 		return
 	}
 	old, want := a.zones, zonesOf(s, a.o.DatapathTypes, a.log.Warnf)
+	if old.names == nil {
+		a.readHeldLimits(&old)
+	}
 	want.nameAll(&old)
 	failed := func(what string, err error) {
 		if err != nil {
@@ -109,21 +111,7 @@ func (a *Agent) configureZones(s *ovsdb.Snapshot) {
 		}
 	}
 
-	for zone, limit := range want.limits {
-		if was, ok := old.limits[zone]; !ok || was != limit {
-			failed(fmt.Sprintf("the conntrack limit of zone %d", zone), a.conns.SetLimit(zone, limit))
-		}
-	}
-	for zone := range old.limits {
-		if _, ok := want.limits[zone]; !ok {
-			failed(fmt.Sprintf("the conntrack limit of zone %d", zone), a.conns.DelLimit(zone))
-		}
-	}
-	if n := want.standard; n != nil && (old.standard == nil || *old.standard != *n) {
-		failed("the default conntrack limit", a.conns.SetDefaultLimit(*n))
-	} else if n == nil && old.standard != nil {
-		failed("the default conntrack limit", a.conns.SetDefaultLimit(0))
-	}
+	a.setLimits(&old, &want)
 	a.engine.HoldZoneLimits(want.standard != nil || len(want.limits) > 0)
 	a.zones = want
 }

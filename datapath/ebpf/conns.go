@@ -48,6 +48,7 @@ type conns struct {
 	closed   bool
 
 	fragments fragments
+	held      mapping[bpf.DatapathCtHeld]
 }
 
 var (
@@ -63,13 +64,14 @@ func (d *Datapath) Conntrack() conntrack.Control { return &d.conns }
 func (c *conns) open(d *Datapath, fresh bool) error {
 	c.d = d
 	m := d.coll.Maps
-	var errs [6]error
+	var errs [7]error
 	c.slots, errs[0] = mapArray[bpf.DatapathCtConn](m["ct_conns"])
 	c.used, errs[1] = mapArray[uint64](m["ct_used"])
 	c.zones, errs[2] = mapArray[bpf.DatapathCtZone](m["ct_zones"])
 	c.policies, errs[3] = mapArray[bpf.DatapathCtPolicy](m["ct_policies"])
 	c.table, errs[4] = mapArray[bpf.DatapathCtTable](m["ct_tables"])
 	c.jobs, errs[5] = mapArray[bpf.DatapathCtJob](m["ct_jobs"])
+	c.held, errs[6] = mapArray[bpf.DatapathCtHeld](m["ct_held_limits"])
 	if err := errors.Join(append(errs[:], c.fragments.open(m))...); err != nil {
 		return err
 	}
@@ -93,6 +95,7 @@ func (c *conns) close() {
 	c.table.close()
 	c.jobs.close()
 	c.fragments.close()
+	c.held.close()
 }
 
 // lock takes the mutex unless the datapath is closed.

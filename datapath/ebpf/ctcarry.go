@@ -21,7 +21,7 @@ func algMap(name string) bool {
 
 // carriedMap reports whether a map belongs to the connections.
 func carriedMap(name string) bool {
-	return strings.HasPrefix(name, "ct_") && name != "ct_scratches" && !fragmentMap(name) && !algMap(name)
+	return strings.HasPrefix(name, "ct_") && name != "ct_scratches" && !fragmentMap(name) && !algMap(name) && !heldMap(name)
 }
 
 // loadConns opens the maps of connections of another layout; nil: there are none that fit.
@@ -45,6 +45,7 @@ func (p *pinDir) connsIn(dir string, spec *ebpf.CollectionSpec) map[string]*ebpf
 		return nil
 	}
 	maps.Copy(found, p.mapsIn(dir, spec, algMap))
+	maps.Copy(found, p.mapsIn(dir, spec, heldMap))
 	frags := p.mapsIn(dir, spec, fragmentMap)
 	if frags == nil {
 		return found

@@ -144,11 +144,12 @@ func (d *Daemon) Start() {
 		slices.Concat(db, []string{"--pidfile", "--log-file", "-vconsole:off"}, d.Args))
 }
 
-// ExternalDatabase starts an ovsdb-server that lives beside the agent, as ovs-ctl does, and has the agent use it.
-func (d *Daemon) ExternalDatabase() {
+// ExternalDatabase starts an ovsdb-server that lives beside the agent, as ovs-ctl does, and has the agent use it. Without a
+// schema file it has the stock one.
+func (d *Daemon) ExternalDatabase(schema ...string) {
 	d.t.Helper()
 	db := filepath.Join(d.Dir, "conf.db")
-	d.Run("ovsdb-tool", "create", db)
+	d.Run("ovsdb-tool", append([]string{"create", db}, schema...)...)
 	d.Database = "unix:" + filepath.Join(d.Dir, "db.sock")
 	d.Background("", "ovsdb-server", "--remote=p"+d.Database, db)
 	d.Eventually("ovsdb-server answers", func() error {
