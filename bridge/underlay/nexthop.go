@@ -201,7 +201,8 @@ func (u *Underlay) push(h *hop) (changed bool) {
 			h.probed, h.path = time.Time{}, pathMTU{}
 		}
 	}
-	if u.o.Datapath == nil || !u.demand.native() {
+	// The kernel's devices find their way themselves; the datapath needs to know how long packets can be.
+	if u.o.Datapath == nil || len(u.demand.Ports) == 0 {
 		u.drop(h)
 		return changed
 	}
@@ -242,7 +243,7 @@ func (u *Underlay) next(h *hop) (datapath.NextHop, error) {
 	if d.Ifindex == 0 || !d.Up {
 		return n, fmt.Errorf("%s: %w: device %s is down", h.Dst, ErrNoRoute, h.way.Device)
 	}
-	if !d.Ethernet {
+	if !d.Ethernet && u.demand.native() {
 		return n, fmt.Errorf("%s: %w that native tunnels can take: %s is not an Ethernet device (other_config:tunnel-mode=kernel can)", h.Dst, ErrNoRoute, d.Name)
 	}
 	n.DstMAC, _ = u.neighborOf(h)
@@ -280,7 +281,7 @@ func (u *Underlay) tell(h *hop, err error) {
 	text := ""
 	if err != nil {
 		text = fmt.Sprintf("tunnels to %v", err)
-	} else if _, failed := u.neighborOf(h); failed && !h.way.Local {
+	} else if _, failed := u.neighborOf(h); failed && !h.way.Local && u.demand.native() {
 		text = fmt.Sprintf("tunnels to %s: the neighbour %s on %s does not answer", h.Dst, h.via(), h.way.Device)
 	}
 	if text == h.told {

@@ -219,8 +219,12 @@ func TestArrivals(t *testing.T) {
 	l.configure(a1)
 	check(datapath.UnderlayDevice{Ifindex: 1, Addresses: []netip.Addr{a1, netip.MustParseAddr("10.4.0.1"),
 		netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fe80::3")}}, eth0)
-	l.SetDemand(Demand{Ports: []Port{{Name: "v", Spec: datapath.TunnelSpec{Type: "vxlan", DstPort: 4789}}}})
+	// The kernel's devices get packets from the kernel; the datapath wants to know how long they can be.
+	l.SetDemand(Demand{Ports: []Port{{Name: "v", Spec: datapath.TunnelSpec{Type: "vxlan", DstPort: 4789}}}, Remotes: []Remote{{Dst: a2}}})
 	check()
+	l.want(toA2)
+	l.SetDemand(Demand{Remotes: []Remote{{Dst: a2}}})
+	l.want()
 }
 
 // TestRefused wants a datapath's refusal said, and the rest to go on.
