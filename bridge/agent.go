@@ -109,10 +109,12 @@ type Agent struct {
 	writes       chan *ovsdb.Status
 	dirty        chan struct{}
 	done         chan struct{}
-	cleanup      bool            // remove everything at the end
-	leaving      bool            // Exit was called
-	curCfg       *int            // the last cur_cfg reported
-	ctx          context.Context // ends with Run: for calls from connections
+	cleanup      bool // remove everything at the end
+	leaving      bool // Exit was called
+	curCfg       *int // the last cur_cfg reported
+	// exporters counts the IPFIX exporters that were made: each is an exporting process.
+	exporters uint32
+	ctx       context.Context // ends with Run: for calls from connections
 }
 
 type portRef struct {
@@ -244,6 +246,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			ticks++
 			for _, b := range a.bridges {
 				b.macs.Run()
+				for _, e := range b.exporters.Load().all() {
+					e.Run()
+				}
 				if ticks%peerTicks == 0 {
 					// Nothing tells of changes in other namespaces.
 					for _, i := range b.ifaces {

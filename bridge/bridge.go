@@ -49,6 +49,7 @@ type Bridge struct {
 	frag       atomic.Uint32
 	configs    portConfigs
 	descs      portDescs
+	exporters  atomic.Pointer[exporters]
 }
 
 // Name implements pipeline.Bridge.

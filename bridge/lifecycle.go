@@ -30,9 +30,10 @@ func (a *Agent) newBridge(row *ovsdb.Bridge) *Bridge {
 	}
 	b.configs.bits = map[openflow.PortNo]uint32{}
 	b.view.Store(&view{})
+	b.exporters.Store(&exporters{})
 	b.sw = ofctrl.New(ofctrl.Options{
 		Bridge: b.name, RunDir: a.o.RunDir, Mu: &a.mu, Tables: b.tables, Meters: a.meters, Conntrack: a.conns, Host: b, Log: a.o.Log("rconn"), Clock: a.o.Clock,
-		TLS: func() tlsfiles.Files { return *a.tls.Load() }, AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged, Features: a.translator.Features,
+		TLS: func() tlsfiles.Files { return *a.tls.Load() }, AnySocketPath: a.o.AnyControllerPath, Count: a.count, Changed: a.statusChanged, Features: a.translator.Features, IPFIX: b.ipfixStats,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	b.ctx = ctx
@@ -77,6 +78,7 @@ func (b *Bridge) halt(cleanup bool) {
 		}
 	}
 	b.stop()
+	b.closeSampling()
 }
 
 // failMode is Bridge.fail_mode with its default.

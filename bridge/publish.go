@@ -56,6 +56,7 @@ func (a *Agent) publish() {
 // makeView builds a bridge's view from what the main loop knows.
 func (b *Bridge) makeView() *view {
 	v := &view{ports: map[openflow.PortNo]*pipeline.Port{}, of: map[openflow.PortNo]*bundle{}, byID: map[bundleID]*bundle{},
+		indexes: map[openflow.PortNo]uint32{}, sampling: b.exporters.Load().sampling(),
 		frag: b.FragHandling(), forwardBPDU: b.row.OtherConfig["forward-bpdu"] == "true"}
 	bundles := map[*port]*bundle{}
 	for _, i := range b.sortedIfaces() {
@@ -76,6 +77,7 @@ func (b *Bridge) makeView() *view {
 			p.Protocols = []pipeline.Protocol{i.bfd.protocol()}
 		}
 		v.ports[p.No] = p
+		v.indexes[p.No] = uint32(max(0, i.info.Ifindex))
 		v.order = append(v.order, p)
 		o := bundles[i.port]
 		if o == nil {

@@ -58,7 +58,8 @@ func (a *Agent) reconcile(s *ovsdb.Snapshot) {
 	}
 	for _, b := range a.bridges {
 		b.configure()
-		b.warnUnsupported(s.CollectorSets)
+		b.configureSampling(s.CollectorSets)
+		b.warnUnsupported()
 	}
 	a.configureZones(s)
 	a.publish()

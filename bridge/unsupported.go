@@ -6,9 +6,9 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/ovsdb"
 )
 
-// unsupported lists what a bridge's rows, and the collector sets of all, ask for that this switch does not do yet. Each is
+// unsupported lists what a bridge's rows ask for that this switch does not do yet. Each is
 // said in the log when it appears: configuration is never ignored in silence.
-func unsupported(b *ovsdb.Bridge, sets []*ovsdb.CollectorSet) []string {
+func unsupported(b *ovsdb.Bridge) []string {
 	var list []string
 	say := func(on bool, format string, args ...any) {
 		if on {
@@ -20,10 +20,6 @@ func unsupported(b *ovsdb.Bridge, sets []*ovsdb.CollectorSet) []string {
 	say(b.McastSnoopingEnable, "mcast_snooping_enable: multicast snooping is not supported; multicast is flooded")
 	say(b.NetFlow != nil, "netflow: NetFlow is not supported; nothing is exported")
 	say(b.SFlow != nil, "sflow: sFlow is not supported; nothing is exported")
-	say(b.IPFIX != nil, "ipfix: IPFIX is not supported; nothing is exported")
-	for _, c := range sets {
-		say(c.Bridge == b.UUID, "flow sample collector set %d: sampling is not supported; sample actions send nothing to it", c.ID)
-	}
 	for _, m := range b.Mirrors {
 		say(true, "mirror %s: mirrors are not supported; nothing is copied", m.Name)
 	}
@@ -45,9 +41,9 @@ func unsupported(b *ovsdb.Bridge, sets []*ovsdb.CollectorSet) []string {
 }
 
 // warnUnsupported logs what is new in the list of unsupported configuration.
-func (b *Bridge) warnUnsupported(sets []*ovsdb.CollectorSet) {
+func (b *Bridge) warnUnsupported() {
 	now := map[string]bool{}
-	for _, text := range unsupported(b.row, sets) {
+	for _, text := range unsupported(b.row) {
 		now[text] = true
 		if !b.refusals[text] {
 			b.log.Warnf("bridge %s: %s", b.name, text)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -17,6 +18,9 @@ type view struct {
 	bundles []*bundle        // by name
 	of      map[openflow.PortNo]*bundle
 	byID    map[bundleID]*bundle
+
+	indexes  map[openflow.PortNo]uint32 // of devices
+	sampling *pipeline.Sampling         // nil: nothing is sampled
 
 	frag        uint16
 	forwardBPDU bool
@@ -36,7 +40,7 @@ type bundle struct {
 
 // equal compares what translations can tell apart.
 func (v *view) equal(o *view) bool {
-	if v == nil || o == nil || v.frag != o.frag || v.forwardBPDU != o.forwardBPDU || len(v.order) != len(o.order) || len(v.bundles) != len(o.bundles) {
+	if v == nil || o == nil || v.frag != o.frag || !maps.Equal(v.indexes, o.indexes) || !reflect.DeepEqual(v.sampling, o.sampling) || v.forwardBPDU != o.forwardBPDU || len(v.order) != len(o.order) || len(v.bundles) != len(o.bundles) {
 		return false
 	}
 	for i, p := range v.order {

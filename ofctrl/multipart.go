@@ -67,6 +67,8 @@ func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartR
 		return c.tableDesc(ctx, xid)
 	case *openflow.TableFeaturesRequest:
 		return c.tableFeatures(ctx, xid, req)
+	case *openflow.IPFIXRequest:
+		return c.ipfixStats(ctx, xid, req)
 	case *openflow.FlowMonitorRequest:
 		return c.flowMonitor(ctx, xid, req)
 	}

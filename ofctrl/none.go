@@ -33,21 +33,15 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 		}
 		return c.part(ctx, xid, &openflow.QueueDescReply{})
 	case *openflow.RawMultipart:
-		switch {
-		case m.Type == mpVendor && m.Vendor == nxVendor:
-			return openflow.NXNotConfigured // of IPFIX, which is all that is decoded as bytes
-		case m.Type == mpVendor:
+		if m.Type == mpVendor {
 			return openflow.BadExperimenter
 		}
 	}
 	return openflow.BadMultipart
 }
 
-// Multipart types whose bodies are bytes here.
-const (
-	mpVendor = 0xffff
-	nxVendor = 0x00002320
-)
+// mpVendor is the multipart type of experimenters.
+const mpVendor = 0xffff
 
 // queueConfig lists the queues of a port: there are none.
 func (c *conn) queueConfig(ctx context.Context, xid uint32, m *openflow.QueueConfigRequest) error {

@@ -67,6 +67,8 @@ type Options struct {
 	AnySocketPath bool
 	// Count, when not nil, counts events by OVS's coverage names.
 	Count func(event string, n uint64)
+	// IPFIX, when not nil, are the counters of the bridge's own exporter, or of its collector sets; none when there is none.
+	IPFIX func(sets bool) []openflow.IPFIXStats
 	// Features, when not nil, are what flows may want of the datapath; it takes Mu for reading.
 	Features func() datapath.Features
 	// Changed, when not nil, is called without locks when Status may have changed.

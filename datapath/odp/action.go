@@ -50,6 +50,8 @@ type Userspace struct {
 	RecircID         uint32
 	RuleCookie       uint64
 	ControllerID     uint16
+	// Sampled is of UpcallFlowSample and UpcallIPFIX.
+	Sampled Sampled
 }
 
 // FieldSet is one field of a Set with the value and mask in wire form (flow.Field.Bytes long,

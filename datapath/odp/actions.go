@@ -35,7 +35,7 @@ func actionText(a Action, o *TextOptions) string {
 	case Output:
 		return o.port(a.Port)
 	case Userspace:
-		return userspaceText(&a)
+		return userspaceText(&a, o.port)
 	case Set:
 		a.IPv6 = a.IPv6 || o.ipv6
 		return "set(" + setText(&a) + ")"
@@ -91,7 +91,7 @@ func bit(b bool) int {
 
 // userspaceText writes a Userspace action. The cookie is not shown for slow_path and controller,
 // which have no place for it in OVS; pid is that of netlink sockets, which we have none of.
-func userspaceText(a *Userspace) string {
+func userspaceText(a *Userspace, port func(Port) string) string {
 	var s string
 	switch a.Kind {
 	case UpcallSlowPath:
@@ -101,10 +101,8 @@ func userspaceText(a *Userspace) string {
 			a.ControllerReason, bit(a.DontSend), bit(a.Continuation), a.RecircID, hexNum(a.RuleCookie), a.ControllerID, a.MaxLen)
 	case UpcallSFlow:
 		s = fmt.Sprintf("sFlow(cookie=%s)", hexNum(uint64(a.Cookie)))
-	case UpcallFlowSample:
-		s = fmt.Sprintf("flow_sample(cookie=%s)", hexNum(uint64(a.Cookie)))
-	case UpcallIPFIX:
-		s = fmt.Sprintf("ipfix(cookie=%s)", hexNum(uint64(a.Cookie)))
+	case UpcallFlowSample, UpcallIPFIX:
+		s = sampledText(a, port)
 	default:
 		return "userspace(pid=0)"
 	}

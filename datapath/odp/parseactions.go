@@ -132,8 +132,10 @@ func parseUserspace(args string) (Action, error) {
 		case "controller":
 			a.Kind = UpcallController
 			err = parseController(inner, &a)
-		case "sFlow", "flow_sample", "ipfix":
-			a.Kind = map[string]UpcallKind{"sFlow": UpcallSFlow, "flow_sample": UpcallFlowSample, "ipfix": UpcallIPFIX}[name]
+		case "flow_sample", "ipfix":
+			err = parseSampled(name, inner, &a)
+		case "sFlow":
+			a.Kind = UpcallSFlow
 			v, ok := strings.CutPrefix(inner, "cookie=")
 			if !ok {
 				return nil, fmt.Errorf("%s(%s): expected cookie=: %w", name, inner, errSyntax)

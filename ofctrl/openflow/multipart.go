@@ -21,7 +21,7 @@ const (
 
 const mpVendor = 0xffff
 
-// multipartKinds are the statistics of OpenFlow and Nicira. IPFIX counters are not interpreted.
+// multipartKinds are the statistics of OpenFlow and Nicira.
 var multipartKinds = [mpClasses][]multipartKind{
 	mpRequest: {
 		{0, V10, V15, 0, 0, func(*decoder) (MultipartBody, error) { return &DescRequest{}, nil }},
@@ -79,8 +79,8 @@ var multipartKinds = [mpClasses][]multipartKind{
 		{0, V10, V10, 8, 8, decodeNXFlowRequest(false)},
 		{1, V10, V10, 8, 8, decodeNXFlowRequest(true)},
 		{2, V10, V12, 0, 8, decodeFlowMonitorRequest},
-		{3, V10, V15, 0, 0, rawExpMultipart(nx, 3)},
-		{4, V10, V15, 0, 0, rawExpMultipart(nx, 4)},
+		{nxIPFIXBridge, V10, V15, 0, 0, decodeIPFIXRequest(false)},
+		{nxIPFIXFlow, V10, V15, 0, 0, decodeIPFIXRequest(true)},
 		{7, V10, V10, 8, 0, decodeGroupStatsRequest},
 		{8, V10, V10, 8, 0, decodeGroupDescRequest},
 		{9, V10, V11, 0, 0, func(*decoder) (MultipartBody, error) { return &GroupFeaturesRequest{}, nil }},
@@ -89,8 +89,8 @@ var multipartKinds = [mpClasses][]multipartKind{
 		{0, V10, V10, 0, 1, decodeNXFlowReply},
 		{1, V10, V10, 24, 0, decodeNXAggregateReply},
 		{2, V10, V12, 0, 8, decodeFlowMonitorReply},
-		{3, V10, V15, 0, 8, rawExpMultipart(nx, 3)},
-		{4, V10, V15, 0, 8, rawExpMultipart(nx, 4)},
+		{nxIPFIXBridge, V10, V15, 0, ipfixStatsLen, decodeIPFIXReply(false)},
+		{nxIPFIXFlow, V10, V15, 0, ipfixStatsLen, decodeIPFIXReply(true)},
 		{7, V10, V10, 0, 8, decodeGroupStatsReply},
 		{8, V10, V10, 0, 8, decodeGroupDescReply},
 		{9, V10, V11, 40, 0, decodeGroupFeatures},
@@ -112,12 +112,6 @@ func indexMultiparts() (t [mpClasses]map[kindKey]*multipartKind) {
 		}
 	}
 	return t
-}
-
-func rawExpMultipart(vendor, sub uint32) func(*decoder) (MultipartBody, error) {
-	return func(d *decoder) (MultipartBody, error) {
-		return &RawMultipart{Type: mpVendor, Vendor: vendor, Subtype: sub, Body: clone(d.body)}, nil
-	}
 }
 
 // multipart reads a multipart request or reply from behind the message header.
@@ -256,6 +250,8 @@ func (e *encoder) multipartRequest(m *MultipartRequest) error {
 		return e.tableFeatures(b.Tables)
 	case *FlowMonitorRequest:
 		return b.put(e, m.More)
+	case *IPFIXRequest:
+		e.beginExpMultipart(false, m.More, nx, ipfixSubtype(b.Flow))
 	case *RawMultipart:
 		e.rawMultipart(b, false, m.More)
 	default:
@@ -326,6 +322,8 @@ func (e *encoder) multipartReply(m *MultipartReply) error {
 		return e.tableFeatures(b.Tables)
 	case *FlowMonitorReply:
 		return b.put(e, m.More)
+	case *IPFIXReply:
+		b.put(e, m.More)
 	case *RawMultipart:
 		e.rawMultipart(b, true, m.More)
 	default:

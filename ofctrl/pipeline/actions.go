@@ -134,7 +134,7 @@ func (x *xlate) one(a openflow.Action) bool {
 	case openflow.Conjunction: // of a packet-out or in clone: those of flows are the classifier's
 		x.Fault("executing no-op conjunction action")
 	case openflow.Sample:
-		x.detail("no collector set")
+		x.sample(a)
 
 	case openflow.Group:
 		x.group(a.ID)

@@ -54,6 +54,10 @@ type Bridge interface {
 	// Learn does the flow mod of a learn action with this limit, see table.Tables.Learn. Unlike the
 	// other calls this one comes without the lock.
 	Learn(fm *openflow.FlowMod, limit uint32)
+	// Sampling says which packets IPFIX exporters of the bridge want; nil: it has none. Sampled takes such a packet; it comes
+	// without the lock.
+	Sampling() *Sampling
+	Sampled(*Sample)
 	// DatapathID for the text forms.
 	DatapathID() uint64
 }

@@ -92,9 +92,14 @@ type sender struct {
 	frozen *Frozen    // how the packet goes on that waits for its controller; nil: it does not wait
 }
 
-// Userspace implements datapath.Translator: it takes packets of controller actions.
+// Userspace implements datapath.Translator: it takes packets of controller actions and those that are sampled.
 func (t *Translator) Userspace(up *datapath.Upcall) {
-	if up.Kind != odp.UpcallController {
+	switch up.Kind {
+	case odp.UpcallController:
+	case odp.UpcallIPFIX, odp.UpcallFlowSample:
+		t.sampledPacket(up)
+		return
+	default:
 		t.o.Count("upcall_unknown_userspace_action", 1)
 		return
 	}

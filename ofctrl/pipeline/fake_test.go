@@ -29,6 +29,9 @@ type fakeBridge struct {
 	frag   uint16
 	normal func(Context)
 	ins    []*PacketIn
+
+	sampling *Sampling
+	samples  []*Sample
 }
 
 func (b *fakeBridge) Name() string               { return b.name }
@@ -37,6 +40,8 @@ func (b *fakeBridge) Tables() *table.Tables      { return b.tables }
 func (b *fakeBridge) Config() datapath.Versioned { return &b.config }
 func (b *fakeBridge) FragHandling() uint16       { return b.frag }
 func (b *fakeBridge) PacketIn(in *PacketIn)      { b.ins = append(b.ins, in) }
+func (b *fakeBridge) Sampling() *Sampling        { return b.sampling }
+func (b *fakeBridge) Sampled(s *Sample)          { b.samples = append(b.samples, s) }
 func (b *fakeBridge) DatapathID() uint64         { return 1 }
 func (b *fakeBridge) Normal(x Context) {
 	if b.normal != nil {

@@ -177,6 +177,10 @@ func (x *xlate) restart() {
 	clear(x.res.Credits)
 	clear(x.res.Actions)
 	x.res.Credits, x.res.Actions, x.res.Slow = x.res.Credits[:0], x.res.Actions[:0], ""
+	if x.sampled.on {
+		x.sampled.at = len(x.res.Actions)
+		x.emit(odp.Drop{})
+	}
 	if id, ok := x.name(&f); ok {
 		if x.congested && x.from == nil { // it comes back without its outer header being looked at
 			x.res.Actions = append(x.res.Actions, odp.Set{Fields: []odp.FieldSet{{Field: flow.NwECN, Value: []byte{ecnCE}}}, IPv6: x.key.Has(flow.PrereqIPv6)})

@@ -72,6 +72,7 @@ func (x *xlate) output(p *Port, trunc uint32) {
 		x.tunnel(p, trunc)
 	default:
 		x.commit()
+		x.sampleOutput(p, SampledTunnel{})
 		if trunc != 0 {
 			x.emit(odp.Trunc{MaxLen: trunc})
 		}

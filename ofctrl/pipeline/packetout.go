@@ -69,6 +69,7 @@ func (t *Translator) packetOut(b Bridge, po *openflow.PacketOut, pkt *datapath.P
 	x.key.SetInPort(po.InPort)
 	x.origin = origin{b, po.InPort, po}
 	x.enter(b)
+	x.sampleInput()
 	x.do(po.Actions)
 	x.end()
 	x.finish()

@@ -89,6 +89,7 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	id := uint32(req.Key.Get(flow.RecircID))
 	if _, ok := t.frozen.lookup(id); !ok {
 		x.enter(b)
+		x.sampleInput()
 	} // else its own bridge is entered
 	if id != 0 {
 		x.thaw(id)
@@ -126,6 +127,7 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	x.key.Peek(&start)
 	x.origin = origin{b, no, &openflow.PacketOut{InPort: no, Match: written, Actions: actions}}
 	x.enter(b)
+	x.sampleInput()
 	x.do(actions)
 	x.end()
 	x.key.Peek(&end)

@@ -37,6 +37,7 @@ type Translator struct {
 	results  sync.Pool // for packet-outs
 	cookies  *ids[cookie, *sender]
 	frozen   *ids[frozenID, *Frozen]
+	samplers *ids[sampler, sampler]
 
 	zoneTimeouts map[uint16]string // guarded by o.Mu; never changed in place
 }
@@ -59,6 +60,7 @@ func New(o Options) *Translator {
 	t.results.New = func() any { return new(datapath.Result) }
 	t.cookies = newIDs[cookie, *sender](o.Clock, maxCookies)
 	t.frozen = newIDs[frozenID, *Frozen](o.Clock, maxFrozen)
+	t.samplers = newIDs[sampler, sampler](o.Clock, maxSamplers)
 	return t
 }
 
@@ -66,6 +68,7 @@ func New(o Options) *Translator {
 func (t *Translator) SkipNames(recirc, cookie uint32) {
 	t.frozen.skip(recirc)
 	t.cookies.skip(cookie)
+	t.samplers.skip(cookie)
 }
 
 // Features are what translations take the datapath to have.
@@ -145,6 +148,7 @@ func (x *xlate) translate(key *flow.Key) {
 		}
 		x.origin = origin{bridge: b, in: in.No}
 		x.enter(b)
+		x.sampleInput()
 		x.begin(in)
 	}
 	x.end()
@@ -207,6 +211,9 @@ func (x *xlate) finish() {
 	}
 	if x.rehash && x.drop == odp.DropNone {
 		x.restart()
+	}
+	if x.drop == odp.DropNone {
+		x.finishInput()
 	}
 	if x.drop != odp.DropNone {
 		clear(x.res.Actions)

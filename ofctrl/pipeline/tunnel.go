@@ -169,6 +169,7 @@ func (x *xlate) tunnel(p *Port, trunc uint32) {
 	x.commit()
 	x.key.RestoreMark(mark)
 	x.res.Actions = x.key.CommitTunnel(&outer, x.res.Actions)
+	x.sampleOutput(p, SampledTunnel{Type: t.Type, Src: local, Dst: remote, ID: outer.Get(flow.TunID), DstPort: t.DstPort})
 	if trunc != 0 {
 		x.emit(odp.Trunc{MaxLen: trunc})
 	}

@@ -74,6 +74,7 @@ type xlate struct {
 	// congested: its outer header said so, and it did not.
 	congested bool
 	vlans     []VLAN // memory for Context.VLANs
+	sampled   sampledInput
 	// effects are what actions do to the tables, after the translation.
 	effects []datapath.Credit
 }
