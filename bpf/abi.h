@@ -27,7 +27,7 @@ struct port {
 	__u8 peer_mac[6]; /* of a veth's other end in another namespace */
 	__u16 pad;
 	__u32 peer_len; /* longest frame that it takes; 0: there is none */
-	__u32 pad2;
+	__u32 watched; /* its BFD packets go up by a ring of their own */
 };
 
 /* Entry of the table from ifindex to port: open addressing, PORT_PROBES places from ifindex on. */
@@ -245,6 +245,8 @@ struct inject_rec {
 #define UPCALL_RINGS 64
 #define UPCALL_RING_ALG (UPCALL_RINGS - 1) /* of UPCALL_ALG, which the agent's conntrack reads */
 #define UPCALL_ALG 128 /* a kind: with a ct_note */
+#define UPCALL_RING_WATCH (UPCALL_RINGS - 2) /* of watched ports */
+#define UPCALL_SLOW_PATH 1 /* odp.UpcallSlowPath */
 
 struct upcall_rec {
 	__u32 len;

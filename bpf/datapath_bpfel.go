@@ -526,7 +526,7 @@ type DatapathPort struct {
 	PeerMac     [6]uint8
 	Pad         uint16
 	PeerLen     uint32
-	Pad2        uint32
+	Watched     uint32
 }
 
 type DatapathPortCounts struct {

@@ -37,6 +37,19 @@ static __always_inline int upcall_allowed(__u32 in_port)
 	return 1;
 }
 
+#define BFD_PORT 3784
+
+/* Whether the packet is one of BFD that came in by a port with a session. What else goes up must not hold it up, nor have it
+ * dropped: its path would be taken for down. */
+static __always_inline int watches(union ctx *c)
+{
+	struct port *p = port_get(c->s.in_port);
+	struct flow_key *k = &c->key;
+
+	return p && p->watched && c->s.kind <= UPCALL_SLOW_PATH && k->eth_type == bpf_htons(ETH_P_IP) && k->nw_proto == IPPROTO_UDP &&
+	       k->tp_dst == bpf_htons(BFD_PORT);
+}
+
 /* Whether the checksum is still to be finished. */
 static __always_inline int csum_partial(struct __sk_buff *skb)
 {
@@ -73,14 +86,16 @@ static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 	struct upcall_rec *u;
 	void *map, *to;
 
-	if (!upcall_allowed(c->s.in_port))
+	ring = c->s.kind == UPCALL_ALG ? UPCALL_RING_ALG : bpf_get_smp_processor_id() % n_rings;
+	if (watches(c))
+		ring = UPCALL_RING_WATCH;
+	else if (!upcall_allowed(c->s.in_port))
 		return DROP_UPCALL_RATE;
 	if (len > UPCALL_MAX)
 		return DROP_UPCALL_SIZE;
 	/* What is cut off takes part in an unfinished checksum; then the agent cuts. */
 	if (c->s.trunc && c->s.trunc < len && !csum_partial(skb))
 		len = c->s.trunc < 14 ? 14 : c->s.trunc;
-	ring = c->s.kind == UPCALL_ALG ? UPCALL_RING_ALG : bpf_get_smp_processor_id() % n_rings;
 	map = bpf_map_lookup_elem(&rings, &ring);
 	if (!map)
 		return DROP_UPCALL_RING;

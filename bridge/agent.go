@@ -95,6 +95,7 @@ type Agent struct {
 	bridges map[string]*Bridge
 	bfdLog  *logrus.Entry
 	bfdMade int                 // sessions so far
+	watched map[odp.Port]bool   // datapath ports with sessions
 	refused map[string]error    // bridges that cannot be made
 	adopted map[string]odp.Port // datapath ports of an earlier run, by device name; nil after the first sweep
 	swept   bool

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
+	"github.com/ovs-bpf/ovs-bpf/datapath/odp"
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
 
@@ -204,6 +206,36 @@ func (r *refusals) note(now time.Time) int {
 	n := r.n
 	r.n, r.quiet = 0, now.Add(refusalsEvery)
 	return n
+}
+
+// watchPorts tells the datapath which ports have sessions.
+func (a *Agent) watchPorts() {
+	dp, ok := a.o.Datapath.(datapath.PortWatcher)
+	if !ok {
+		return
+	}
+	watched := map[odp.Port]bool{}
+	for _, b := range a.bridges {
+		for _, i := range b.ifaces {
+			if i.bfd != nil && i.odp != odp.PortNone {
+				watched[i.odp] = true
+			}
+		}
+	}
+	// All of them each time: a port may have been made anew.
+	for no := range watched {
+		if err := dp.PortWatch(no, true); err != nil {
+			a.log.Warnf("BFD: %v", err)
+		}
+	}
+	for no := range a.watched {
+		if !watched[no] {
+			if err := dp.PortWatch(no, false); err != nil && !errors.Is(err, datapath.ErrNoSuchPort) {
+				a.log.Warnf("BFD: %v", err)
+			}
+		}
+	}
+	a.watched = watched
 }
 
 // followLiveness has translations and controllers follow what sessions say of their ports.

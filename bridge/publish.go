@@ -48,6 +48,7 @@ func (a *Agent) publish() {
 	}
 	a.mu.Unlock()
 	a.demandUnderlay()
+	a.watchPorts()
 	for _, b := range a.bridges {
 		b.tellControllers()
 	}

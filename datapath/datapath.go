@@ -53,6 +53,11 @@ type PortPeerer interface {
 	PortPeer(odp.Port, *Peer) error
 }
 
+// PortWatcher is a Datapath that can send up the BFD packets of a port by a way of their own, which others do not block.
+type PortWatcher interface {
+	PortWatch(odp.Port, bool) error
+}
+
 // PortInfo is a port that exists.
 type PortInfo struct {
 	PortSpec

@@ -30,8 +30,9 @@ const (
 	DefaultUpcallRate  = 200000
 	DefaultUpcallBurst = 16384
 
-	maxRings = 64
-	algRing  = maxRings - 1 // UPCALL_RING_ALG of bpf/abi.h
+	maxRings  = 64
+	algRing   = maxRings - 1 // UPCALL_RING_ALG of bpf/abi.h
+	watchRing = maxRings - 2 // UPCALL_RING_WATCH
 	// maxStatColumns are the columns of flow counters; CPUs beyond share them.
 	maxStatColumns = 15
 )
@@ -99,8 +100,8 @@ func (o *Options) defaults() error {
 		return fmt.Errorf("%d ports: out of range", o.MaxPorts)
 	case o.MaxConns < 1 || o.MaxConns > 1<<22:
 		return fmt.Errorf("%d connections: out of range", o.MaxConns)
-	case o.Handlers < 1 || o.Handlers > algRing:
-		return fmt.Errorf("%d handlers: at most %d", o.Handlers, algRing)
+	case o.Handlers < 1 || o.Handlers > watchRing:
+		return fmt.Errorf("%d handlers: at most %d", o.Handlers, watchRing)
 	case o.RingBytes < 1<<18 || o.RingBytes&(o.RingBytes-1) != 0:
 		return fmt.Errorf("ring of %d bytes: must be a power of two of at least 256 KiB", o.RingBytes)
 	}

@@ -115,7 +115,7 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 		return 0, err
 	}
 	m := &d.portMem.at[n]
-	m.PeerLen = 0
+	m.PeerLen, m.Watched = 0, 0
 	m.Kind = uint32(spec.Kind)
 	m.UpcallRate = d.perJiffy(d.opts.UpcallRate)
 	m.UpcallBurst = uint32(d.opts.UpcallBurst)
@@ -219,6 +219,24 @@ func (d *Datapath) PortPeer(n odp.Port, peer *datapath.Peer) error {
 		m.PeerMac = peer.MAC
 		atomic.StoreUint32(&m.PeerLen, length)
 	}
+	return nil
+}
+
+// PortWatch implements datapath.PortWatcher.
+func (d *Datapath) PortWatch(n odp.Port, on bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return errClosed
+	case d.ports[n] == nil:
+		return fmt.Errorf("watch port %d: %w", n, datapath.ErrNoSuchPort)
+	}
+	var v uint32
+	if on {
+		v = 1
+	}
+	atomic.StoreUint32(&d.portMem.at[n].Watched, v)
 	return nil
 }
 
@@ -353,6 +371,7 @@ func (d *Datapath) adoptPorts() error {
 			continue
 		}
 		m.UpcallRate, m.UpcallBurst = d.perJiffy(d.opts.UpcallRate), uint32(d.opts.UpcallBurst)
+		m.Watched = 0 // until it is asked for again
 		d.ports[odp.Port(n)] = &port{spec: spec, adopted: true}
 	}
 	return nil

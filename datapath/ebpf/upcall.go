@@ -79,8 +79,13 @@ func (d *Datapath) drain(m *ebpf.Map) error {
 	return nil
 }
 
+// openRings opens the rings of the handlers, and the one of watched ports: whatever fills the others does not hold up what comes there.
 func (d *Datapath) openRings() error {
-	for i := range uint32(d.opts.Handlers) {
+	for n := range d.opts.Handlers + 1 {
+		i := uint32(n)
+		if n == d.opts.Handlers {
+			i = watchRing
+		}
 		r, err := d.openRing(i)
 		if err != nil {
 			return err
