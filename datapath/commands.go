@@ -61,6 +61,7 @@ func (e *Engine) RegisterCommands(r Registrar, name func(odp.Port) string, numbe
 	e.flowCommands(func(name, usage string, minArgs, maxArgs int, f func([]string) (string, error)) {
 		r.Register(name, usage, minArgs, maxArgs, sync(f))
 	}, number)
+	r.Register("dpctl/normalize-actions", "flow actions", 2, 5, sync(func(args []string) (string, error) { return normalizeActions(args, number, name) }))
 	r.Register("dpctl/get-flow", "[dp] ufid", 1, 4, sync(func(args []string) (string, error) { return e.getFlow(args, name) }))
 	e.registerConntrack(r)
 	r.Register("upcall/show", "", 0, 0, sync(e.upcallShow))
