@@ -63,7 +63,7 @@ has() {
     [ "$("$bin/$1" -test.list "^$name\$")" = "$name" ] || { echo "kernels: $1 has no test $name" >&2; exit 1; }
   done
 }
-has ebpf.test "$load|TestDifferential|TestDifferentialConntrack"
+has ebpf.test "$load|TestDifferential|TestDifferentialConntrack|TestDifferentialALG"
 has integration.test "$smoke"
 
 failed=()
@@ -77,7 +77,7 @@ for k in "${kernels[@]}"; do
     for m in tun veth sch_ingress cls_bpf 8021q; do modprobe $m; done
     cd datapath/ebpf
     "$OVS_BPF_BIN/ebpf.test" -test.v -test.run "^($1)$"
-    "$OVS_BPF_BIN/ebpf.test" -test.v -test.run "^TestDifferential(Conntrack)?$" -pairs "$3" -conversations "$3"
+    "$OVS_BPF_BIN/ebpf.test" -test.v -test.run "^TestDifferential(Conntrack|ALG)?$" -pairs "$3" -conversations "$3"
     cd ../../integration
     "$OVS_BPF_BIN/integration.test" -test.v -test.parallel 1 -test.run "^($2)$"
   ' kernels "$load" "$smoke" "$pairs" </dev/null || failed+=("$k")
