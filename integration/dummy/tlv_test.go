@@ -166,7 +166,7 @@ func TestTraceOptions(t *testing.T) {
 		out, _ := s.Try("ovs-appctl", "ofproto/trace-packet-out", "br0", "in_port=1", actions)
 		return out
 	}
-	s.contains("set_field", trace("set_field:5->tun_metadata0,move:tun_metadata0[0..7]->reg0[8..15],2"), "Final flow: reg0=0x500,tun_metadata0=0x5,in_port=1", "Datapath actions: 2")
+	s.contains("set_field", trace("set_field:5->tun_metadata0,move:tun_metadata0[0..7]->reg0[8..15],2"), "Final flow: reg0=0x500,in_port=1", "Datapath actions: 2")
 	s.contains("delete_field", trace("set_field:5->tun_metadata0,delete_field:tun_metadata0,2"), " -> delete tun_metadata0\n", "Final flow: unchanged")
 	s.contains("an option that is not mapped", trace("set_field:5->tun_metadata1,2"), "tun_metadata1 is not mapped to a tunnel option")
 	s.contains("a value too large", trace("set_field:0x100000000->tun_metadata0,2"), "value too large for tun_metadata0")
