@@ -19,8 +19,7 @@ enum port_kind { PORT_NETDEV, PORT_INTERNAL, PORT_TUNNEL };
 /* A datapath port; its number is its index. ifindex 0: no such port. */
 struct port {
 	__u32 ifindex;
-	__u16 kind;
-	__u16 watched;      /* its BFD packets go up by a ring of their own */
+	__u32 kind;
 	__u32 upcall_rate;  /* packets per jiffy * 2^16 and CPU that may go up, 0: no limit */
 	__u32 upcall_burst; /* packets */
 	char name[IFNAMSIZ];
@@ -28,7 +27,7 @@ struct port {
 	__u8 peer_mac[6]; /* of a veth's other end in another namespace */
 	__u16 pad;
 	__u32 peer_len; /* longest frame that it takes; 0: there is none */
-	__u32 pad2;
+	__u32 watched; /* its BFD packets go up by a ring of their own */
 };
 
 /* Entry of the table from ifindex to port: open addressing, PORT_PROBES places from ifindex on. */

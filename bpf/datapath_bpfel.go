@@ -518,8 +518,7 @@ type DatapathOrder struct {
 type DatapathPort struct {
 	_           structs.HostLayout
 	Ifindex     uint32
-	Kind        uint16
-	Watched     uint16
+	Kind        uint32
 	UpcallRate  uint32
 	UpcallBurst uint32
 	Name        [16]int8
@@ -527,7 +526,7 @@ type DatapathPort struct {
 	PeerMac     [6]uint8
 	Pad         uint16
 	PeerLen     uint32
-	Pad2        uint32
+	Watched     uint32
 }
 
 type DatapathPortCounts struct {

@@ -116,7 +116,7 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 	}
 	m := &d.portMem.at[n]
 	m.PeerLen, m.Watched = 0, 0
-	m.Kind = uint16(spec.Kind)
+	m.Kind = uint32(spec.Kind)
 	m.UpcallRate = d.perJiffy(d.opts.UpcallRate)
 	m.UpcallBurst = uint32(d.opts.UpcallBurst)
 	m.Name, m.Type = toC(spec.Name), toC(spec.Type)
@@ -232,11 +232,11 @@ func (d *Datapath) PortWatch(n odp.Port, on bool) error {
 	case d.ports[n] == nil:
 		return fmt.Errorf("watch port %d: %w", n, datapath.ErrNoSuchPort)
 	}
-	m := &d.portMem.at[n]
-	m.Watched = 0
+	var v uint32
 	if on {
-		m.Watched = 1
+		v = 1
 	}
+	atomic.StoreUint32(&d.portMem.at[n].Watched, v)
 	return nil
 }
 
