@@ -66,18 +66,22 @@ func (i *iface) isTunnel() bool { return tunnel.Is(i.typ) }
 
 // openTunnel makes a tunnel port work, or follow its options when it does. One that cannot be keeps nothing.
 func (i *iface) openTunnel() error {
-	a := i.bridge.agent
-	c, warnings, err := tunnel.Parse(i.name, i.typ, i.row.Options)
+	err := i.tryTunnel()
 	if err != nil {
 		i.closeTunnel()
 		i.dropNumber()
+	}
+	return err
+}
+
+func (i *iface) tryTunnel() error {
+	a := i.bridge.agent
+	c, warnings, err := tunnel.Parse(i.name, i.typ, i.row.Options)
+	if err != nil {
 		return err
 	}
 	i.warnings.log(i.bridge.log, warnings)
-	if a.tunnelClash(&c, i) {
-		i.closeTunnel()
-		i.dropNumber()
-		// As in OVS the row has the warnings, too.
+	if a.tunnelClash(&c, i) { // as in OVS the row has the warnings, too
 		return errors.New(strings.Join(append(warnings, i.name+": VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port"), "\n"))
 	}
 	spec := c.Spec()
@@ -86,16 +90,12 @@ func (i *iface) openTunnel() error {
 		err = i.joinDevice(spec)
 	}
 	if err != nil {
-		i.closeTunnel()
-		i.dropNumber()
 		return &tunnelError{i.name, err}
 	}
 	c.Native = spec.Native
 	d := i.tunnel.device
 	m := c.Match(d.odp)
 	if other := d.taken[m]; other != nil && other != i {
-		i.closeTunnel()
-		i.dropNumber()
 		err := fmt.Errorf("could not add network device %s to ofproto (%s)", i.name, errExists)
 		if i.err == nil || i.err.Error() != err.Error() {
 			i.bridge.log.Warnf("%s: attempting to add tunnel port with same config as port '%s' (%s)", i.name, other.name, m.Text())
@@ -106,7 +106,6 @@ func (i *iface) openTunnel() error {
 	d.taken[m] = i
 	i.tunnel.Config, i.tunnel.match = c, m
 	if !i.number() {
-		i.closeTunnel()
 		return fmt.Errorf("could not add network device %s to ofproto (no free OpenFlow port number)", i.name)
 	}
 	return nil
@@ -151,7 +150,13 @@ func (a *Agent) addTunnelDevice(d *tunnelDevice) error {
 		want = n
 	}
 	spec := d.spec
-	no, err := a.o.Datapath.PortAdd(datapath.PortSpec{Name: d.name, Kind: datapath.PortTunnel, Ifindex: d.ifindex, Type: spec.Type, Number: want, Tunnel: &spec})
+	port := datapath.PortSpec{Name: d.name, Kind: datapath.PortTunnel, Ifindex: d.ifindex, Type: spec.Type, Number: want, Tunnel: &spec}
+	no, err := a.o.Datapath.PortAdd(port)
+	if err != nil && want != odp.PortNone && a.o.Datapath.PortDel(want) == nil {
+		// An earlier run had another one by that name.
+		port.Number = odp.PortNone
+		no, err = a.o.Datapath.PortAdd(port)
+	}
 	if err != nil {
 		return errors.Join(err, a.closeTunnelDevice(d))
 	}

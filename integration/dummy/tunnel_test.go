@@ -3,6 +3,7 @@ package dummy
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -63,11 +64,17 @@ func (s *sim) tunnels() string {
 			show = append(show, l)
 		}
 	}
+	for _, l := range strings.Split(s.Ofctl("-OOpenFlow15", "show", "br0"), "\n") {
+		show = append(show, anyMAC.ReplaceAllString(l, "addr:MAC"))
+	}
 	rows := s.Vsctl("--format=list", "--columns=name,type,ofport,error,link_state,admin_state,ifindex,mtu,statistics", "find", "interface", "ofport_request>20")
 	lists := strings.Split(rows, "\n\n")
 	slices.Sort(lists)
 	return strings.Join(slices.Concat(list, show, []string{s.Appctl("dpif/show")}, lists), "\n")
 }
+
+// anyMAC is the address of a port, of a tunnel's any.
+var anyMAC = regexp.MustCompile(`addr:[0-9a-f:]+`)
 
 // tunnelConfigs are tunnels that the stock daemon and ours treat alike.
 var tunnelConfigs = []string{

@@ -80,7 +80,7 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	no := openflow.PortNo(req.Key.Get(flow.InPortOXM))
 	x.key.Init(req.Key, no)
 	if !ArrivalOf(req.Key).Dst.IsValid() {
-		x.key.NoTunnel()
+		x.key.ScratchTunnel()
 	}
 	x.key.UseTLV(b.Tables().TLV(), false)
 	written := withoutOptions(req.Key)
@@ -120,7 +120,7 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	written := withoutOptions(req.Key)
 	x.key.Init(req.Key, no)
 	if !ArrivalOf(req.Key).Dst.IsValid() {
-		x.key.NoTunnel()
+		x.key.ScratchTunnel()
 	}
 	x.key.UseTLV(b.Tables().TLV(), false)
 	x.key.SetMetadata(&written)

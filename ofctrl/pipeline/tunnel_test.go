@@ -85,11 +85,14 @@ func (g *generator) arrive(k *flow.Key) {
 	k.Set(flow.TunGBPID, uint64(g.n(4)))
 }
 
-// otherTunnel makes the tunnel of a key one that packets can have: none where the port has none, and else addresses of one kind.
+// otherTunnel makes the tunnel of a key one that packets can have: none where the port has none, and else addresses of
+// one kind.
 func (s *scene) otherTunnel(k *flow.Key, mask *flow.Mask) {
 	from, to := flow.TunID.Info().Off/8, flow.DPWords
 	if s.key.Get(flow.InPortOXM) < tunnelODP {
-		clear(k[from:to])
+		if k.Get(flow.RecircID) == 0 { // else it is what the datapath was told before
+			clear(k[from:to])
+		}
 		return
 	}
 	k.Set(flow.TunOptsLen, 0)

@@ -54,16 +54,26 @@ func (k *Key) Options(outer *flow.Key) bool {
 	return k.now.tlv.ToPacket(outer)
 }
 
-// NoTunnel says that the packet did not come by a tunnel: its in_port or recirc_id, always exact, says that all of
-// the tunnel is zero, which Mask then need not say again.
-func (k *Key) NoTunnel() { k.noTunnel = true }
+// NoTunnel says that the packet did not come by a tunnel, as in_port or recirc_id tell, which always are exact: Mask need not say
+// again that all of the tunnel is zero. Should the datapath's key have one, that is what it was told for an output, and not the packet's.
+func (k *Key) NoTunnel() {
+	k.noTunnel, k.opts.n = true, 0
+	for i, m := range &tunMembers {
+		k.now.key[i] &^= m
+		k.base.key[i] &^= m
+	}
+}
 
-// HasTunnel reports whether NoTunnel was not said.
+// ScratchTunnel is NoTunnel for a trace, whose flow may give values to fields of tunnels that packets outside of tunnels do
+// not come with.
+func (k *Key) ScratchTunnel() { k.noTunnel = true }
+
+// HasTunnel reports whether neither was said.
 func (k *Key) HasTunnel() bool { return !k.noTunnel }
 
-// KeepTunnel has all of the tunnel count as written, if the datapath was told of another one: then its key has that.
+// KeepTunnel has all of the packet's tunnel count as written, if the datapath was told of another one: then its key may have that.
 func (k *Key) KeepTunnel() {
-	if k.base.tunnel != nil {
+	if k.base.tunnel != nil && !k.noTunnel {
 		k.wc.Or(&tunMembers)
 		k.now.written.Or(&tunMembers)
 	}
