@@ -551,6 +551,9 @@ new:
 	s->state = s->was | CS_NEW;
 	if ((s->flags & CT_COMMIT) && !s->later)
 		return go(skb, c, PROG_CT_NEW);
+	/* Its first fragment has made no connection that says how it is translated. */
+	if (s->later && !s->was && (s->flags & CT_COMMIT) && (s->flags & (CT_SRC | CT_DST)))
+		return drop(c, DROP_CONNTRACK);
 	if (table->announced && !s->later)
 		return go(skb, c, PROG_CT_EXPECT);
 	ct_write_none(c, s, &s->tuple);

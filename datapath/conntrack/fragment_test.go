@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
 	"github.com/ovs-bpf/ovs-bpf/datapath/packet"
 )
 
@@ -77,6 +78,27 @@ func TestFragments(t *testing.T) {
 		l.now += fragmentTimeout
 		if got := state(l.pass(later, "ct(zone=3)")); got != "inv+trk" {
 			t.Errorf("too late: %s", got)
+		}
+	}
+}
+
+// TestFragmentWithoutConnection has a later fragment that is to be translated like its first one, which has made no connection.
+func TestFragmentWithoutConnection(t *testing.T) {
+	l := newLab(t)
+	first, later := split(long(hostA, hostB, 2000, 2), 7, 16)
+	l.pass(first, "ct(zone=3)")
+	for _, tc := range []struct {
+		action string
+		pass   bool
+	}{
+		{"ct(zone=3)", true}, {"ct(zone=3,nat)", true}, {"ct(commit,zone=3)", true}, {"ct(commit,zone=3,nat)", true},
+		{"ct(commit,zone=3,nat(src=20.0.0.1))", false}, {"ct(commit,zone=3,nat(dst=20.0.0.1))", false},
+	} {
+		p := later.Clone()
+		var key flow.Key
+		packet.Extract(p.Data, &key)
+		if pass := l.again(p, &key, tc.action); pass != tc.pass || pass && state(&key) != "new+trk" {
+			t.Errorf("%s: pass %t, %s", tc.action, pass, state(&key))
 		}
 	}
 }

@@ -56,6 +56,9 @@ func (t *Table) Track(p *packet.Packet, key *flow.Key, a *odp.CT) (pass bool) {
 	case c == nil && h.related:
 		state = Invalid
 	case c == nil && h.later():
+		if translates && a.Commit && (a.NAT.Src || a.NAT.Dst) {
+			return false // its first fragment has made no connection that says how
+		}
 		state |= New // like its first fragment, which makes the connection
 	case c == nil:
 		create = true
