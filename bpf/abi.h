@@ -16,16 +16,22 @@
 
 enum port_kind { PORT_NETDEV, PORT_INTERNAL, PORT_TUNNEL };
 
-/* A datapath port; its number is its index. ifindex 0: no such port. */
+/* What a native tunnel port builds, in port.tunnel; 0: it is none. */
+enum tunnel_kind { TUNNEL_VXLAN = 1, TUNNEL_GENEVE, TUNNEL_GRE };
+#define TUNNEL_KIND 0xff
+#define TUNNEL_GBP 0x100 /* VXLAN with the group based policy extension */
+
+/* A datapath port; its number is its index. ifindex 0: no such port, or a native tunnel port. */
 struct port {
 	__u32 ifindex;
-	__u32 kind;
+	__u16 kind;
+	__u16 tunnel;       /* enum tunnel_kind and flags; 0: no native tunnel */
 	__u32 upcall_rate;  /* packets per jiffy * 2^16 and CPU that may go up, 0: no limit */
 	__u32 upcall_burst; /* packets */
 	char name[IFNAMSIZ];
 	char type[IFNAMSIZ];
 	__u8 peer_mac[6]; /* of a veth's other end in another namespace */
-	__u16 pad;
+	__be16 tunnel_port; /* UDP port of a native tunnel */
 	__u32 peer_len; /* longest frame that it takes; 0: there is none */
 	__u32 watched; /* its BFD packets go up by a ring of their own */
 };
@@ -53,6 +59,9 @@ enum drop_reason {
 	DROP_INTERNAL, /* a map or program is missing, or too many programs for one packet */
 	DROP_METER,
 	DROP_CONNTRACK, /* no room for a connection, or no free tuple */
+	DROP_TUNNEL,     /* no tunnel can be built of the key */
+	DROP_TUNNEL_MTU, /* longer than the way of a tunnel allows */
+	DROP_TUNNEL_ECN, /* met congestion outside, and cannot say so inside (RFC 6040) */
 	DROP_MAX,
 };
 
@@ -134,7 +143,7 @@ struct dp_config {
 	__u64 hash_mul[SLOT_WORDS]; /* the multipliers that the pinned tables were hashed with */
 	__u64 jiffies, ktime;       /* written by the clock program: one moment in both clocks */
 	__u32 inject_ifindex;       /* the device that copies with lists of their own go through */
-	__u32 reserved;
+	__u32 tunnel_ports;         /* outer UDP source ports: first, last << 16 */
 };
 
 /* Mask cache: the subtable (+ 1) in which packets of a hash were found last. */
@@ -183,6 +192,8 @@ enum act_op {
 			   what CT_NAT_* says with two addresses (2 each) */
 	ACT_CT_CLEAR,
 	ACT_CT_HELPED,  /* a: CT_HELPED_*, b: port, c: slot; {generation, how much longer it is}, {seq, space of the ct_note} */
+	ACT_SET_TUNNEL, /* a: 1: with IPv6 addresses; b: data words; c: block that they are in, seven behind an ACT_JUMP to
+			   the next seven or an ACT_END: see tunnel_word() */
 	ACT_MAX,
 };
 
@@ -222,6 +233,7 @@ struct dp_meter {
 };
 
 #define CT_WORDS (KW_MPLS_LSE0 - KW_CT_STATE)
+#define TUNNEL_WORDS (FLOW_KEY_WORDS - KW_TUN_ID)
 
 /* A packet that the agent injects carries the number of this record in its mark. */
 struct inject_rec {
@@ -234,10 +246,45 @@ struct inject_rec {
 	__u32 dp_hash;
 	__u32 tracked; /* ct has the key's words from KW_CT_STATE on */
 	__u64 ct[CT_WORDS];
+	__u64 tunnel[TUNNEL_WORDS];
+	__u32 tunneled; /* tunnel has the key's words from KW_TUN_ID on */
+	__u32 pad;
 };
 #define INJECT_MAGIC 0x0b5f0000u /* in the mark's high half, against stray packets of the host */
 #define INJECT_LANES 64
 #define INJECT_COPY (INJECT_MAGIC | 0xffffu) /* a copy; its state is in the ctx of its nesting level */
+
+/* ---- native tunnels ---- */
+
+/* IPv4 addresses are mapped ones (RFC 4291 section 2.5.5.2). */
+struct next_hop_key {
+	__be64 dst[2];
+	__u32 mark;
+	__u32 pad;
+};
+
+/* How a packet of a tunnel leaves the host. */
+struct next_hop {
+	__be64 src[2];
+	__u32 ifindex;
+	__u32 mtu; /* bytes of the outer IP packet, 0: not known */
+	__u8 eth[12]; /* destination and source */
+	__u32 resolved; /* eth is valid */
+};
+
+/* An address of a device of the host on which packets of tunnels arrive. */
+struct underlay_addr {
+	__be64 addr[2];
+	__u32 ifindex;
+	__u32 pad;
+};
+
+/* Key of a native tunnel port. */
+#define TUNNEL_UDP(PORT) (IPPROTO_UDP << 16 | (PORT))
+#define TUNNEL_GRE_OVER(VERSION) (IPPROTO_GRE << 16 | (VERSION))
+
+#define UPCALL_NEXT_HOP 6 /* odp.UpcallNextHop: the cookie is the tunnel port */
+#define UPCALL_TOO_BIG 7  /* odp.UpcallTooBig: and in the upper half, how long IP packets can be inside */
 
 /* ---- upcalls ---- */
 
@@ -309,6 +356,8 @@ struct ctx_state {
 	__u32 last;      /* upcall: nothing follows */
 	__u32 dirty;     /* l3 words from IPV6_SRC on were written for an earlier packet */
 	__u32 meta;      /* so were metadata words: META_* */
+	__u32 tunnel;    /* native tunnel port + 1 that the packet goes out of, or came in by */
+	__u32 outer;     /* offset of what is behind the outer IP header */
 };
 
 /* The key's words are also reached by an index that the verifier knows to be below 128. */

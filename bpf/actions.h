@@ -42,7 +42,11 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 		case ACT_OUTPUT:
 			if (a.op & ACT_LAST)
 				return output_last(skb, c, cpu_get(), a.c, frame_len(skb));
-			output_copy(skb, c, a.c);
+			if (output_copy(skb, c, a.c)) {
+				c->s.block = block;
+				c->s.pc = pc;
+				return go(skb, c, PROG_SET_TUNNEL);
+			}
 			break;
 		case ACT_USERSPACE:
 			c->s.kind = a.a;
@@ -103,6 +107,10 @@ static __always_inline int run_actions(struct __sk_buff *skb, union ctx *c)
 			c->s.block = block;
 			c->s.pc = pc;
 			return go(skb, c, PROG_CT_HELPED);
+		case ACT_SET_TUNNEL:
+			c->s.block = block;
+			c->s.pc = pc;
+			return go(skb, c, PROG_SET_TUNNEL);
 		case ACT_CT_CLEAR:
 			ct_clear(c);
 			break;

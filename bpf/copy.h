@@ -20,8 +20,8 @@ static __always_inline struct act act_of(const struct act_block *b, __u32 pc)
 	return *(struct act *)&b->w[pc & (ACT_WORDS - 1)];
 }
 
-/* Runs a list on a copy of the packet. */
-static __always_inline void run_copy(struct __sk_buff *skb, union ctx *c, __u32 block)
+/* Runs a list on a copy of the packet, or sends the copy out of a native tunnel: its port + 1. */
+static __always_inline void run_copy(struct __sk_buff *skb, union ctx *c, __u32 block, __u32 tunnel)
 {
 	__u32 zero = 0, at, mark = skb->mark;
 	struct dp_config *cfg = bpf_map_lookup_elem(&config, &zero);
@@ -40,10 +40,11 @@ static __always_inline void run_copy(struct __sk_buff *skb, union ctx *c, __u32 
 	copy = &cpu->ctx[at];
 	copy->s = c->s;
 	copy->s.block = block;
+	copy->s.tunnel = tunnel;
 	copy->s.pc = copy->s.sent = copy->s.injected = copy->s.trunc = 0;
 	/* Zero for the words that this level did not write. */
 	copy->s.dirty = 1;
-	copy->s.meta = META_HASH | META_CT;
+	copy->s.meta = META_HASH | META_CT | META_TUNNEL;
 	copy->s.sender = 1; /* as for all that leaves by an egress hook */
 	copy->s.copy = 1;
 	copy->s.mark = mark;
@@ -108,7 +109,7 @@ static __always_inline int run_nested(struct __sk_buff *skb, union ctx *c)
 		c->s.block = block;
 		c->s.pc = 0;
 	} else {
-		run_copy(skb, c, block);
+		run_copy(skb, c, block, 0);
 	}
 	return go(skb, c, PROG_ACTIONS);
 }

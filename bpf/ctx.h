@@ -9,6 +9,7 @@
 
 #define META_HASH 1
 #define META_CT 2
+#define META_TUNNEL 4
 
 static __always_inline struct cpu *cpu_get(void)
 {
@@ -121,4 +122,13 @@ static __always_inline void ct_clear(union ctx *c)
 			c->w[i] = 0;
 	c->key.ct_mark = 0;
 	c->s.meta &= ~META_CT;
+}
+
+/* The packet has no tunnel. */
+static __always_inline void tunnel_clear(union ctx *c)
+{
+#pragma unroll
+	for (int i = KW_TUN_ID; i < FLOW_KEY_WORDS; i++)
+		c->w[i] = 0;
+	c->s.meta &= ~META_TUNNEL;
 }

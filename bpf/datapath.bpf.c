@@ -13,6 +13,9 @@
 #include "meter.h"
 #include "mpls.h"
 #include "nd.h"
+#include "tunnel_in.h"
+#include "tunnel_out.h"
+#include "tunnel_set.h"
 
 /* The kernel lets only GPL-compatible programs call the helpers that read its memory. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -31,24 +34,6 @@ static __always_inline __u32 port_of(__u32 ifindex)
 			return e->port;
 	}
 	return PORT_NONE;
-}
-
-/* Metadata words of a packet that was not here before. */
-static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_port, __u32 recirc_id,
-				  __u32 dp_hash)
-{
-	store(&c->w[KW_IN_PORT], bpf_htonl(in_port) | (__u64)bpf_htonl(recirc_id) << 32);
-	parse_metadata(skb, c);
-	if (c->s.meta | dp_hash) {
-		if (c->s.meta & META_CT)
-			ct_clear(c);
-		c->key.dp_hash = bpf_htonl(dp_hash);
-		c->s.meta = dp_hash ? META_HASH : 0;
-	}
-	c->s.calls = 0;
-	pair(recircs, sent, 0, 0);
-	pair(injected, trunc, 0, 0);
-	pair(out_port, reason, PORT_NONE, DROP_MAX);
 }
 
 static __always_inline int receive(struct __sk_buff *skb, __u32 sender)
@@ -111,7 +96,7 @@ int inject(struct __sk_buff *skb)
 		c->s.copy = 0;
 		c->s.calls = 0;
 		skb->mark = c->s.mark;
-		return go(skb, c, PROG_ACTIONS);
+		return go(skb, c, c->s.tunnel ? PROG_TUNNEL_OUT : PROG_ACTIONS);
 	}
 	if (n >= INJECT_LANES)
 		return TC_ACT_SHOT; /* the host's own chatter */
@@ -131,6 +116,11 @@ int inject(struct __sk_buff *skb)
 				c->w[KW_CT_STATE + i] = in->ct[i];
 		c->key.ct_mark = in->ct[KW_CT_MARK - KW_CT_STATE];
 		c->s.meta |= META_CT;
+	}
+	if (in->tunneled) {
+		for (int i = 0; i < TUNNEL_WORDS; i++)
+			c->w[KW_TUN_ID + i] = in->tunnel[i];
+		c->s.meta |= META_TUNNEL;
 	}
 	c->s.injected = 1;
 	c->s.block = in->block;
@@ -419,6 +409,85 @@ int ct_helped(struct __sk_buff *skb)
 	union ctx *c = ctx_get();
 
 	return c ? run_ct_helped(skb, c) : TC_ACT_SHOT;
+}
+
+/* Of a device of the host on which packets of native tunnels arrive. */
+SEC("tc")
+int underlay(struct __sk_buff *skb)
+{
+	return run_underlay(skb);
+}
+
+SEC("tc")
+int tunnel_in(struct __sk_buff *skb)
+{
+	struct tunnel_scratch *s = tunnel_scratch_get();
+	union ctx *c = ctx_get();
+
+	return c && s ? run_tunnel_in(skb, c, s) : TC_ACT_SHOT;
+}
+
+/* Parses a packet that met congestion outside, and says so inside. */
+SEC("tc")
+int tunnel_ecn(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	__u32 len = skb->len;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	if (len > PULL_MAX)
+		len = PULL_MAX;
+	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+		return drop(c, DROP_PULL);
+	if (parse(skb, c) != PARSE_OK)
+		return drop(c, DROP_HEADERS);
+	return run_tunnel_ecn(skb, c);
+}
+
+/* Sends the packet out of a native tunnel port. */
+SEC("tc")
+int tunnel_out(struct __sk_buff *skb)
+{
+	struct tunnel_scratch *s = tunnel_scratch_get();
+	union ctx *c = ctx_get();
+
+	return c && s ? run_tunnel_out(skb, c, s) : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int tunnel_send(struct __sk_buff *skb)
+{
+	struct tunnel_scratch *s = tunnel_scratch_get();
+	union ctx *c = ctx_get();
+
+	return c && s ? run_tunnel_send(skb, c, s) : TC_ACT_SHOT;
+}
+
+/* Makes the key right before the packet goes out of a native tunnel port. */
+SEC("tc")
+int tunnel_prepare(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+	__u32 len = skb->len;
+
+	if (!c)
+		return TC_ACT_SHOT;
+	if (len > PULL_MAX)
+		len = PULL_MAX;
+	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+		return drop(c, DROP_PULL);
+	if (refresh(skb, c) == PARSE_PULL)
+		return drop(c, DROP_PULL);
+	return go(skb, c, PROG_TUNNEL_OUT);
+}
+
+SEC("tc")
+int set_tunnel(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_set_tunnel(skb, c) : TC_ACT_SHOT;
 }
 
 /* Not attached: run by the agent to relate jiffies to the monotonic clock. */

@@ -62,7 +62,8 @@ const (
 	DatapathActOpACT_CT            DatapathActOp = 30
 	DatapathActOpACT_CT_CLEAR      DatapathActOp = 31
 	DatapathActOpACT_CT_HELPED     DatapathActOp = 32
-	DatapathActOpACT_MAX           DatapathActOp = 33
+	DatapathActOpACT_SET_TUNNEL    DatapathActOp = 33
+	DatapathActOpACT_MAX           DatapathActOp = 34
 )
 
 type DatapathBucket struct {
@@ -417,6 +418,8 @@ type DatapathCtxState struct {
 	Last     uint32
 	Dirty    uint32
 	Meta     uint32
+	Tunnel   uint32
+	Outer    uint32
 }
 
 type DatapathDpConfig struct {
@@ -427,7 +430,7 @@ type DatapathDpConfig struct {
 	Jiffies       uint64
 	Ktime         uint64
 	InjectIfindex uint32
-	Reserved      uint32
+	TunnelPorts   uint32
 }
 
 type DatapathDpMeter struct {
@@ -465,7 +468,10 @@ const (
 	DatapathDropReasonDROP_INTERNAL     DatapathDropReason = 42
 	DatapathDropReasonDROP_METER        DatapathDropReason = 43
 	DatapathDropReasonDROP_CONNTRACK    DatapathDropReason = 44
-	DatapathDropReasonDROP_MAX          DatapathDropReason = 45
+	DatapathDropReasonDROP_TUNNEL       DatapathDropReason = 45
+	DatapathDropReasonDROP_TUNNEL_MTU   DatapathDropReason = 46
+	DatapathDropReasonDROP_TUNNEL_ECN   DatapathDropReason = 47
+	DatapathDropReasonDROP_MAX          DatapathDropReason = 48
 )
 
 type DatapathFlowSlot struct {
@@ -501,11 +507,30 @@ type DatapathInjectRec struct {
 	DpHash   uint32
 	Tracked  uint32
 	Ct       [10]uint64
+	Tunnel   [40]uint64
+	Tunneled uint32
+	Pad      uint32
 }
 
 type DatapathKeyTail struct {
 	_   structs.HostLayout
 	Key [32]uint64
+}
+
+type DatapathNextHop struct {
+	_        structs.HostLayout
+	Src      [2]uint64
+	Ifindex  uint32
+	Mtu      uint32
+	Eth      [12]uint8
+	Resolved uint32
+}
+
+type DatapathNextHopKey struct {
+	_    structs.HostLayout
+	Dst  [2]uint64
+	Mark uint32
+	Pad  uint32
 }
 
 type DatapathOrder struct {
@@ -518,13 +543,14 @@ type DatapathOrder struct {
 type DatapathPort struct {
 	_           structs.HostLayout
 	Ifindex     uint32
-	Kind        uint32
+	Kind        uint16
+	Tunnel      uint16
 	UpcallRate  uint32
 	UpcallBurst uint32
 	Name        [16]int8
 	Type        [16]int8
 	PeerMac     [6]uint8
-	Pad         uint16
+	TunnelPort  uint16
 	PeerLen     uint32
 	Watched     uint32
 }
@@ -543,7 +569,7 @@ type DatapathPortCounts struct {
 
 type DatapathPortDrops struct {
 	_     structs.HostLayout
-	Drops [45]uint64
+	Drops [48]uint64
 }
 
 type DatapathPortIndex struct {
@@ -563,30 +589,36 @@ const (
 type DatapathProgIndex uint32
 
 const (
-	DatapathProgIndexPROG_ACTIONS     DatapathProgIndex = 0
-	DatapathProgIndexPROG_AGAIN       DatapathProgIndex = 1
-	DatapathProgIndexPROG_UPCALL      DatapathProgIndex = 2
-	DatapathProgIndexPROG_MORE        DatapathProgIndex = 3
-	DatapathProgIndexPROG_HASH        DatapathProgIndex = 4
-	DatapathProgIndexPROG_COPY        DatapathProgIndex = 5
-	DatapathProgIndexPROG_METER       DatapathProgIndex = 6
-	DatapathProgIndexPROG_MPLS        DatapathProgIndex = 7
-	DatapathProgIndexPROG_SCTP        DatapathProgIndex = 8
-	DatapathProgIndexPROG_ND          DatapathProgIndex = 9
-	DatapathProgIndexPROG_LOOKUP      DatapathProgIndex = 10
-	DatapathProgIndexPROG_CT          DatapathProgIndex = 11
-	DatapathProgIndexPROG_CT_PREPARE  DatapathProgIndex = 12
-	DatapathProgIndexPROG_CT_AGAIN    DatapathProgIndex = 13
-	DatapathProgIndexPROG_CT_NEW      DatapathProgIndex = 14
-	DatapathProgIndexPROG_CT_NAT      DatapathProgIndex = 15
-	DatapathProgIndexPROG_CT_FRAGMENT DatapathProgIndex = 16
-	DatapathProgIndexPROG_CT_ERROR    DatapathProgIndex = 17
-	DatapathProgIndexPROG_CT_REWRITE  DatapathProgIndex = 18
-	DatapathProgIndexPROG_CT_ADJUST   DatapathProgIndex = 19
-	DatapathProgIndexPROG_CT_EXPECT   DatapathProgIndex = 20
-	DatapathProgIndexPROG_CT_HELP     DatapathProgIndex = 21
-	DatapathProgIndexPROG_CT_HELPED   DatapathProgIndex = 22
-	DatapathProgIndexPROG_MAX         DatapathProgIndex = 23
+	DatapathProgIndexPROG_ACTIONS        DatapathProgIndex = 0
+	DatapathProgIndexPROG_AGAIN          DatapathProgIndex = 1
+	DatapathProgIndexPROG_UPCALL         DatapathProgIndex = 2
+	DatapathProgIndexPROG_MORE           DatapathProgIndex = 3
+	DatapathProgIndexPROG_HASH           DatapathProgIndex = 4
+	DatapathProgIndexPROG_COPY           DatapathProgIndex = 5
+	DatapathProgIndexPROG_METER          DatapathProgIndex = 6
+	DatapathProgIndexPROG_MPLS           DatapathProgIndex = 7
+	DatapathProgIndexPROG_SCTP           DatapathProgIndex = 8
+	DatapathProgIndexPROG_ND             DatapathProgIndex = 9
+	DatapathProgIndexPROG_LOOKUP         DatapathProgIndex = 10
+	DatapathProgIndexPROG_CT             DatapathProgIndex = 11
+	DatapathProgIndexPROG_CT_PREPARE     DatapathProgIndex = 12
+	DatapathProgIndexPROG_CT_AGAIN       DatapathProgIndex = 13
+	DatapathProgIndexPROG_CT_NEW         DatapathProgIndex = 14
+	DatapathProgIndexPROG_CT_NAT         DatapathProgIndex = 15
+	DatapathProgIndexPROG_CT_FRAGMENT    DatapathProgIndex = 16
+	DatapathProgIndexPROG_CT_ERROR       DatapathProgIndex = 17
+	DatapathProgIndexPROG_CT_REWRITE     DatapathProgIndex = 18
+	DatapathProgIndexPROG_CT_ADJUST      DatapathProgIndex = 19
+	DatapathProgIndexPROG_CT_EXPECT      DatapathProgIndex = 20
+	DatapathProgIndexPROG_CT_HELP        DatapathProgIndex = 21
+	DatapathProgIndexPROG_CT_HELPED      DatapathProgIndex = 22
+	DatapathProgIndexPROG_SET_TUNNEL     DatapathProgIndex = 23
+	DatapathProgIndexPROG_TUNNEL_OUT     DatapathProgIndex = 24
+	DatapathProgIndexPROG_TUNNEL_PREPARE DatapathProgIndex = 25
+	DatapathProgIndexPROG_TUNNEL_SEND    DatapathProgIndex = 26
+	DatapathProgIndexPROG_TUNNEL_IN      DatapathProgIndex = 27
+	DatapathProgIndexPROG_TUNNEL_ECN     DatapathProgIndex = 28
+	DatapathProgIndexPROG_MAX            DatapathProgIndex = 29
 )
 
 type DatapathSubtable struct {
@@ -606,6 +638,49 @@ type DatapathTotals struct {
 	Lost     uint64
 	MaskHit  uint64
 	CacheHit uint64
+}
+
+type DatapathTunnelKind uint32
+
+const (
+	DatapathTunnelKindTUNNEL_VXLAN  DatapathTunnelKind = 1
+	DatapathTunnelKindTUNNEL_GENEVE DatapathTunnelKind = 2
+	DatapathTunnelKindTUNNEL_GRE    DatapathTunnelKind = 3
+)
+
+type DatapathTunnelScratch struct {
+	_     structs.HostLayout
+	Hdr   [576]uint8
+	Chunk [520]uint8
+	Eth   [16]uint8
+	Tag   [4]struct {
+		_    structs.HostLayout
+		Tpid uint16
+		Tci  uint16
+	}
+	Hop     DatapathNextHopKey
+	Local   DatapathUnderlayAddr
+	Pos     uint32
+	Left    uint32
+	Tags    uint32
+	_       [4]byte
+	Sum     uint64
+	Port    uint32
+	Ifindex uint32
+	Frame   uint32
+	L4      uint32
+	Ipv6    uint8
+	Gre     uint8
+	Csum    uint8
+	_       [5]byte
+	Flags   uint64
+}
+
+type DatapathUnderlayAddr struct {
+	_       structs.HostLayout
+	Addr    [2]uint64
+	Ifindex uint32
+	Pad     uint32
 }
 
 type DatapathUpcallRec struct {
@@ -722,9 +797,13 @@ const (
 	DatapathMapCtZones          = "ct_zones"
 	DatapathMapInjects          = "injects"
 	DatapathMapMeters           = "meters"
+	DatapathMapNextHops         = "next_hops"
 	DatapathMapPortDrop         = "port_drop"
 	DatapathMapProgs            = "progs"
 	DatapathMapRings            = "rings"
+	DatapathMapTunnelScratches  = "tunnel_scratches"
+	DatapathMapTunnels          = "tunnels"
+	DatapathMapUnderlays        = "underlays"
 	DatapathProgActions         = "actions"
 	DatapathProgAgain           = "again"
 	DatapathProgClock           = "clock"
@@ -752,6 +831,13 @@ const (
 	DatapathProgMpls            = "mpls"
 	DatapathProgNd              = "nd"
 	DatapathProgSctp            = "sctp"
+	DatapathProgSetTunnel       = "set_tunnel"
+	DatapathProgTunnelEcn       = "tunnel_ecn"
+	DatapathProgTunnelIn        = "tunnel_in"
+	DatapathProgTunnelOut       = "tunnel_out"
+	DatapathProgTunnelPrepare   = "tunnel_prepare"
+	DatapathProgTunnelSend      = "tunnel_send"
+	DatapathProgUnderlay        = "underlay"
 	DatapathProgUpcall          = "upcall"
 	DatapathVarAbiTypes         = "abi_types"
 	DatapathVarBucketMask       = "bucket_mask"
@@ -815,34 +901,41 @@ type DatapathSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathProgramSpecs struct {
-	Actions     *ebpf.ProgramSpec `ebpf:"actions"`
-	Again       *ebpf.ProgramSpec `ebpf:"again"`
-	Clock       *ebpf.ProgramSpec `ebpf:"clock"`
-	Copy        *ebpf.ProgramSpec `ebpf:"copy"`
-	Ct          *ebpf.ProgramSpec `ebpf:"ct"`
-	CtAdjust    *ebpf.ProgramSpec `ebpf:"ct_adjust"`
-	CtAgain     *ebpf.ProgramSpec `ebpf:"ct_again"`
-	CtError     *ebpf.ProgramSpec `ebpf:"ct_error"`
-	CtExpectNew *ebpf.ProgramSpec `ebpf:"ct_expect_new"`
-	CtFragment  *ebpf.ProgramSpec `ebpf:"ct_fragment"`
-	CtHelp      *ebpf.ProgramSpec `ebpf:"ct_help"`
-	CtHelped    *ebpf.ProgramSpec `ebpf:"ct_helped"`
-	CtNat       *ebpf.ProgramSpec `ebpf:"ct_nat"`
-	CtNew       *ebpf.ProgramSpec `ebpf:"ct_new"`
-	CtPrepare   *ebpf.ProgramSpec `ebpf:"ct_prepare"`
-	CtRemover   *ebpf.ProgramSpec `ebpf:"ct_remover"`
-	CtRewrite   *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
-	Egress      *ebpf.ProgramSpec `ebpf:"egress"`
-	Hash        *ebpf.ProgramSpec `ebpf:"hash"`
-	Ingress     *ebpf.ProgramSpec `ebpf:"ingress"`
-	Inject      *ebpf.ProgramSpec `ebpf:"inject"`
-	Lookup      *ebpf.ProgramSpec `ebpf:"lookup"`
-	Meter       *ebpf.ProgramSpec `ebpf:"meter"`
-	More        *ebpf.ProgramSpec `ebpf:"more"`
-	Mpls        *ebpf.ProgramSpec `ebpf:"mpls"`
-	Nd          *ebpf.ProgramSpec `ebpf:"nd"`
-	Sctp        *ebpf.ProgramSpec `ebpf:"sctp"`
-	Upcall      *ebpf.ProgramSpec `ebpf:"upcall"`
+	Actions       *ebpf.ProgramSpec `ebpf:"actions"`
+	Again         *ebpf.ProgramSpec `ebpf:"again"`
+	Clock         *ebpf.ProgramSpec `ebpf:"clock"`
+	Copy          *ebpf.ProgramSpec `ebpf:"copy"`
+	Ct            *ebpf.ProgramSpec `ebpf:"ct"`
+	CtAdjust      *ebpf.ProgramSpec `ebpf:"ct_adjust"`
+	CtAgain       *ebpf.ProgramSpec `ebpf:"ct_again"`
+	CtError       *ebpf.ProgramSpec `ebpf:"ct_error"`
+	CtExpectNew   *ebpf.ProgramSpec `ebpf:"ct_expect_new"`
+	CtFragment    *ebpf.ProgramSpec `ebpf:"ct_fragment"`
+	CtHelp        *ebpf.ProgramSpec `ebpf:"ct_help"`
+	CtHelped      *ebpf.ProgramSpec `ebpf:"ct_helped"`
+	CtNat         *ebpf.ProgramSpec `ebpf:"ct_nat"`
+	CtNew         *ebpf.ProgramSpec `ebpf:"ct_new"`
+	CtPrepare     *ebpf.ProgramSpec `ebpf:"ct_prepare"`
+	CtRemover     *ebpf.ProgramSpec `ebpf:"ct_remover"`
+	CtRewrite     *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
+	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
+	Hash          *ebpf.ProgramSpec `ebpf:"hash"`
+	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
+	Inject        *ebpf.ProgramSpec `ebpf:"inject"`
+	Lookup        *ebpf.ProgramSpec `ebpf:"lookup"`
+	Meter         *ebpf.ProgramSpec `ebpf:"meter"`
+	More          *ebpf.ProgramSpec `ebpf:"more"`
+	Mpls          *ebpf.ProgramSpec `ebpf:"mpls"`
+	Nd            *ebpf.ProgramSpec `ebpf:"nd"`
+	Sctp          *ebpf.ProgramSpec `ebpf:"sctp"`
+	SetTunnel     *ebpf.ProgramSpec `ebpf:"set_tunnel"`
+	TunnelEcn     *ebpf.ProgramSpec `ebpf:"tunnel_ecn"`
+	TunnelIn      *ebpf.ProgramSpec `ebpf:"tunnel_in"`
+	TunnelOut     *ebpf.ProgramSpec `ebpf:"tunnel_out"`
+	TunnelPrepare *ebpf.ProgramSpec `ebpf:"tunnel_prepare"`
+	TunnelSend    *ebpf.ProgramSpec `ebpf:"tunnel_send"`
+	Underlay      *ebpf.ProgramSpec `ebpf:"underlay"`
+	Upcall        *ebpf.ProgramSpec `ebpf:"upcall"`
 }
 
 // DatapathMapSpecs contains maps before they are loaded into the kernel.
@@ -870,9 +963,13 @@ type DatapathMapSpecs struct {
 	CtZones          *ebpf.MapSpec `ebpf:"ct_zones"`
 	Injects          *ebpf.MapSpec `ebpf:"injects"`
 	Meters           *ebpf.MapSpec `ebpf:"meters"`
+	NextHops         *ebpf.MapSpec `ebpf:"next_hops"`
 	PortDrop         *ebpf.MapSpec `ebpf:"port_drop"`
 	Progs            *ebpf.MapSpec `ebpf:"progs"`
 	Rings            *ebpf.MapSpec `ebpf:"rings"`
+	TunnelScratches  *ebpf.MapSpec `ebpf:"tunnel_scratches"`
+	Tunnels          *ebpf.MapSpec `ebpf:"tunnels"`
+	Underlays        *ebpf.MapSpec `ebpf:"underlays"`
 }
 
 // DatapathVariableSpecs contains global variables before they are loaded into the kernel.
@@ -940,9 +1037,13 @@ type DatapathMaps struct {
 	CtZones          *ebpf.Map `ebpf:"ct_zones"`
 	Injects          *ebpf.Map `ebpf:"injects"`
 	Meters           *ebpf.Map `ebpf:"meters"`
+	NextHops         *ebpf.Map `ebpf:"next_hops"`
 	PortDrop         *ebpf.Map `ebpf:"port_drop"`
 	Progs            *ebpf.Map `ebpf:"progs"`
 	Rings            *ebpf.Map `ebpf:"rings"`
+	TunnelScratches  *ebpf.Map `ebpf:"tunnel_scratches"`
+	Tunnels          *ebpf.Map `ebpf:"tunnels"`
+	Underlays        *ebpf.Map `ebpf:"underlays"`
 }
 
 func (m *DatapathMaps) Close() error {
@@ -968,9 +1069,13 @@ func (m *DatapathMaps) Close() error {
 		m.CtZones,
 		m.Injects,
 		m.Meters,
+		m.NextHops,
 		m.PortDrop,
 		m.Progs,
 		m.Rings,
+		m.TunnelScratches,
+		m.Tunnels,
+		m.Underlays,
 	)
 }
 
@@ -1002,34 +1107,41 @@ type DatapathVariables struct {
 //
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathPrograms struct {
-	Actions     *ebpf.Program `ebpf:"actions"`
-	Again       *ebpf.Program `ebpf:"again"`
-	Clock       *ebpf.Program `ebpf:"clock"`
-	Copy        *ebpf.Program `ebpf:"copy"`
-	Ct          *ebpf.Program `ebpf:"ct"`
-	CtAdjust    *ebpf.Program `ebpf:"ct_adjust"`
-	CtAgain     *ebpf.Program `ebpf:"ct_again"`
-	CtError     *ebpf.Program `ebpf:"ct_error"`
-	CtExpectNew *ebpf.Program `ebpf:"ct_expect_new"`
-	CtFragment  *ebpf.Program `ebpf:"ct_fragment"`
-	CtHelp      *ebpf.Program `ebpf:"ct_help"`
-	CtHelped    *ebpf.Program `ebpf:"ct_helped"`
-	CtNat       *ebpf.Program `ebpf:"ct_nat"`
-	CtNew       *ebpf.Program `ebpf:"ct_new"`
-	CtPrepare   *ebpf.Program `ebpf:"ct_prepare"`
-	CtRemover   *ebpf.Program `ebpf:"ct_remover"`
-	CtRewrite   *ebpf.Program `ebpf:"ct_rewrite"`
-	Egress      *ebpf.Program `ebpf:"egress"`
-	Hash        *ebpf.Program `ebpf:"hash"`
-	Ingress     *ebpf.Program `ebpf:"ingress"`
-	Inject      *ebpf.Program `ebpf:"inject"`
-	Lookup      *ebpf.Program `ebpf:"lookup"`
-	Meter       *ebpf.Program `ebpf:"meter"`
-	More        *ebpf.Program `ebpf:"more"`
-	Mpls        *ebpf.Program `ebpf:"mpls"`
-	Nd          *ebpf.Program `ebpf:"nd"`
-	Sctp        *ebpf.Program `ebpf:"sctp"`
-	Upcall      *ebpf.Program `ebpf:"upcall"`
+	Actions       *ebpf.Program `ebpf:"actions"`
+	Again         *ebpf.Program `ebpf:"again"`
+	Clock         *ebpf.Program `ebpf:"clock"`
+	Copy          *ebpf.Program `ebpf:"copy"`
+	Ct            *ebpf.Program `ebpf:"ct"`
+	CtAdjust      *ebpf.Program `ebpf:"ct_adjust"`
+	CtAgain       *ebpf.Program `ebpf:"ct_again"`
+	CtError       *ebpf.Program `ebpf:"ct_error"`
+	CtExpectNew   *ebpf.Program `ebpf:"ct_expect_new"`
+	CtFragment    *ebpf.Program `ebpf:"ct_fragment"`
+	CtHelp        *ebpf.Program `ebpf:"ct_help"`
+	CtHelped      *ebpf.Program `ebpf:"ct_helped"`
+	CtNat         *ebpf.Program `ebpf:"ct_nat"`
+	CtNew         *ebpf.Program `ebpf:"ct_new"`
+	CtPrepare     *ebpf.Program `ebpf:"ct_prepare"`
+	CtRemover     *ebpf.Program `ebpf:"ct_remover"`
+	CtRewrite     *ebpf.Program `ebpf:"ct_rewrite"`
+	Egress        *ebpf.Program `ebpf:"egress"`
+	Hash          *ebpf.Program `ebpf:"hash"`
+	Ingress       *ebpf.Program `ebpf:"ingress"`
+	Inject        *ebpf.Program `ebpf:"inject"`
+	Lookup        *ebpf.Program `ebpf:"lookup"`
+	Meter         *ebpf.Program `ebpf:"meter"`
+	More          *ebpf.Program `ebpf:"more"`
+	Mpls          *ebpf.Program `ebpf:"mpls"`
+	Nd            *ebpf.Program `ebpf:"nd"`
+	Sctp          *ebpf.Program `ebpf:"sctp"`
+	SetTunnel     *ebpf.Program `ebpf:"set_tunnel"`
+	TunnelEcn     *ebpf.Program `ebpf:"tunnel_ecn"`
+	TunnelIn      *ebpf.Program `ebpf:"tunnel_in"`
+	TunnelOut     *ebpf.Program `ebpf:"tunnel_out"`
+	TunnelPrepare *ebpf.Program `ebpf:"tunnel_prepare"`
+	TunnelSend    *ebpf.Program `ebpf:"tunnel_send"`
+	Underlay      *ebpf.Program `ebpf:"underlay"`
+	Upcall        *ebpf.Program `ebpf:"upcall"`
 }
 
 func (p *DatapathPrograms) Close() error {
@@ -1061,6 +1173,13 @@ func (p *DatapathPrograms) Close() error {
 		p.Mpls,
 		p.Nd,
 		p.Sctp,
+		p.SetTunnel,
+		p.TunnelEcn,
+		p.TunnelIn,
+		p.TunnelOut,
+		p.TunnelPrepare,
+		p.TunnelSend,
+		p.Underlay,
 		p.Upcall,
 	)
 }

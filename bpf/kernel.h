@@ -33,11 +33,22 @@
 #define IPPROTO_UDP 17
 #define IPPROTO_ROUTING 43
 #define IPPROTO_FRAGMENT 44
+#define IPPROTO_GRE 47
 #define IPPROTO_AH 51
 #define IPPROTO_ICMPV6 58
 #define IPPROTO_DSTOPTS 60
 #define IPPROTO_SCTP 132
 
+/* Younger than the headers that we compile with, Linux 6.3. */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1ull << 7)
+#define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)
+
+/* Errors of helpers. */
+#define EINVAL 22
+#define EALREADY 114
+#define ENOTSUPP 524
+
+#define CHECKSUM_UNNECESSARY 1
 #define CHECKSUM_PARTIAL 3
 
 struct sk_buff {

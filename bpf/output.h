@@ -40,8 +40,13 @@ static __always_inline int output_last(struct __sk_buff *skb, union ctx *c, stru
 {
 	struct port *p = port_get(port);
 
-	if (!p || !p->ifindex)
+	if (!p || !p->ifindex) {
+		if (p && p->tunnel) {
+			c->s.tunnel = port + 1;
+			return go(skb, c, PROG_TUNNEL_OUT);
+		}
 		return drop(c, DROP_OUTPUT_PORT);
+	}
 	count_tx(cpu, port, len);
 	c->s.out_port = port;
 	if (peer_takes(skb, c, p, len)) {
@@ -52,8 +57,8 @@ static __always_inline int output_last(struct __sk_buff *skb, union ctx *c, stru
 }
 
 /* A copy of the packet as it is now. The copy may run a program of ours before the call
- * returns, so it must not use this level's state. */
-static __always_inline void output_copy(struct __sk_buff *skb, union ctx *c, __u32 port)
+ * returns, so it must not use this level's state. Returns whether the port is a native tunnel, which changes its copies. */
+static __always_inline int output_copy(struct __sk_buff *skb, union ctx *c, __u32 port)
 {
 	struct port *p = port_get(port);
 	struct cpu *cpu = cpu_get();
@@ -61,8 +66,10 @@ static __always_inline void output_copy(struct __sk_buff *skb, union ctx *c, __u
 	long err;
 
 	if (!p || !p->ifindex) {
+		if (p && p->tunnel)
+			return 1;
 		lose(c->s.in_port, DROP_OUTPUT_PORT);
-		return;
+		return 0;
 	}
 	cpu->nest++;
 	err = bpf_clone_redirect(skb, p->ifindex, p->kind == PORT_INTERNAL ? BPF_F_INGRESS : 0);
@@ -70,8 +77,9 @@ static __always_inline void output_copy(struct __sk_buff *skb, union ctx *c, __u
 	if (err) {
 		port_counts_get(cpu, port)->tx_dropped++;
 		lose(c->s.in_port, DROP_OUTPUT_CLONE);
-		return;
+		return 0;
 	}
 	count_tx(cpu, port, len);
 	c->s.sent++;
+	return 0;
 }

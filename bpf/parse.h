@@ -397,6 +397,26 @@ static __always_inline void parse_metadata(struct __sk_buff *skb, union ctx *c)
 	store(&c->w[KW_SKB_PRIORITY], bpf_htonl(skb->priority) | (__u64)bpf_htonl(skb->mark) << 32);
 }
 
+/* Metadata words of a packet that was not here before. */
+static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_port, __u32 recirc_id,
+				  __u32 dp_hash)
+{
+	store(&c->w[KW_IN_PORT], bpf_htonl(in_port) | (__u64)bpf_htonl(recirc_id) << 32);
+	parse_metadata(skb, c);
+	if (c->s.meta | dp_hash) {
+		if (c->s.meta & META_CT)
+			ct_clear(c);
+		if (c->s.meta & META_TUNNEL)
+			tunnel_clear(c);
+		c->key.dp_hash = bpf_htonl(dp_hash);
+		c->s.meta = dp_hash ? META_HASH : 0;
+	}
+	c->s.calls = 0;
+	pair(recircs, sent, 0, 0);
+	pair(injected, trunc, 0, 0);
+	pair(out_port, reason, PORT_NONE, DROP_MAX);
+}
+
 #define MAC_BITS 48
 #define MAC_MASK ((1ull << MAC_BITS) - 1)
 

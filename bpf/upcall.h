@@ -81,15 +81,17 @@ static __always_inline void offload_state(struct __sk_buff *skb, struct upcall_r
 /* Returns 0, or why the packet could not go up. */
 static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 {
-	__u32 len = skb->len, off = 0, size, ring;
+	__u32 len = skb->len, off = 0, size, ring, bucket;
 	struct bpf_dynptr rec;
 	struct upcall_rec *u;
 	void *map, *to;
 
 	ring = c->s.kind == UPCALL_ALG ? UPCALL_RING_ALG : bpf_get_smp_processor_id() % n_rings;
+	/* Packets of tunnels that have no way do not take the place of misses. */
+	bucket = c->s.kind == UPCALL_NEXT_HOP || c->s.kind == UPCALL_TOO_BIG ? c->s.cookie & 0xffff : c->s.in_port;
 	if (watches(c))
 		ring = UPCALL_RING_WATCH;
-	else if (!upcall_allowed(c->s.in_port))
+	else if (!upcall_allowed(bucket))
 		return DROP_UPCALL_RATE;
 	if (len > UPCALL_MAX)
 		return DROP_UPCALL_SIZE;

@@ -44,6 +44,7 @@ const (
 	opSetSCTP     = uint8(bpf.DatapathActOpACT_SET_SCTP)
 	opSetNDTarget = uint8(bpf.DatapathActOpACT_SET_ND_TARGET)
 	opSetND       = uint8(bpf.DatapathActOpACT_SET_ND)
+	opSetTunnel   = uint8(bpf.DatapathActOpACT_SET_TUNNEL)
 
 	opLast    = 0x80
 	blockNone = 0xffffffff // BLOCK_NONE of bpf/abi.h
@@ -53,7 +54,8 @@ const (
 	maxCopies = 3
 
 	blockWords = 8
-	maxBlocks  = 16 // of one list
+	maxActions = 16 // blocks of one list that have actions: the kernel takes a packet through so many programs
+	maxBlocks  = 64 // of one list, with those of tunnels
 )
 
 // Offsets of key members that sets write (flow.Layout).
@@ -98,6 +100,7 @@ type assembler struct {
 	out words
 	list
 	copies   int // how deep in copies of copies the list is
+	extra    int // blocks of tunnels
 	policies policyNames
 }
 
@@ -125,7 +128,7 @@ func compileWith(actions []odp.Action, ethType uint16, policies policyNames) (wo
 	if err := a.actions(actions, len(actions) == 0); err != nil {
 		return nil, err
 	}
-	if len(a.out) > maxBlocks {
+	if len(a.out) > maxBlocks || len(a.out)-a.extra > maxActions {
 		return nil, fmt.Errorf("%d actions: %w", len(actions), datapath.ErrTooLong)
 	}
 	return a.out, nil
@@ -254,6 +257,9 @@ func (a *assembler) action(act odp.Action, last bool) error {
 		return op
 	}
 	if s, ok := act.(odp.Set); ok {
+		if isTunnelSet(&s) {
+			return a.setTunnel(&s)
+		}
 		return a.set(s)
 	}
 	switch act := act.(type) {
@@ -402,7 +408,7 @@ func (w words) link(ids []uint32) {
 		for pos := 0; pos < blockWords; {
 			op := uint8(b[pos])
 			switch op {
-			case opJump, opClone, opSample:
+			case opJump, opClone, opSample, opSetTunnel:
 				b[pos] = b[pos]&0xffffffff | uint64(id(uint32(b[pos]>>32)))<<32
 			case opCT:
 				b[pos+2] = uint64(id(uint32(b[pos+2]))) | uint64(id(uint32(b[pos+2]>>32)))<<32

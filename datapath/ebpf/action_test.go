@@ -427,7 +427,7 @@ func TestUnsupported(t *testing.T) {
 		{[]odp.Action{odp.PopMPLS{EthType: 0x8100}, odp.Output{}}, datapath.ErrUnsupported},
 		{[]odp.Action{odp.PopEth{}, odp.Output{}}, datapath.ErrUnsupported},
 		{[]odp.Action{odp.CT{Helper: "sip"}}, datapath.ErrUnsupported},
-		{[]odp.Action{odp.Set{Fields: []odp.FieldSet{{Field: flow.TunID, Value: make([]byte, 8)}}}, odp.Output{}}, datapath.ErrUnsupported},
+		{[]odp.Action{odp.Set{Fields: []odp.FieldSet{{Field: flow.TunMetadata0, Value: make([]byte, 4)}}}, odp.Output{}}, datapath.ErrUnsupported},
 		{[]odp.Action{clone(clone(clone(clone()))), odp.Output{}}, datapath.ErrUnsupported},
 		{many, datapath.ErrTooLong},
 	} {

@@ -8,15 +8,18 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ovs-bpf/ovs-bpf/datapath"
 )
 
 // hook is a program at one side of a device: a tcx link, or a filter of the clsact qdisc on
 // kernels before 6.6.
 type hook struct {
-	ifindex int
-	egress  bool
-	link    link.Link // nil: a clsact filter
-	pin     string    // of the link
+	ifindex  int
+	egress   bool
+	underlay bool      // of native tunnels: before what a port has there
+	link     link.Link // nil: a clsact filter
+	pin      string    // of the link
 }
 
 // Handle and priority of our clsact filter. Both are in the middle, so that others can be
@@ -26,25 +29,44 @@ const (
 	filterPriority = 0x0b5f
 )
 
+// pinName is what the link is called.
+func (h *hook) pinName() string {
+	switch {
+	case h.underlay:
+		return fmt.Sprintf("link_%d_underlay", h.ifindex)
+	case h.egress:
+		return fmt.Sprintf("link_%d_egress", h.ifindex)
+	}
+	return fmt.Sprintf("link_%d_ingress", h.ifindex)
+}
+
+// portHook is where a port's program is.
+func portHook(spec *datapath.PortSpec) hook {
+	return hook{ifindex: spec.Ifindex, egress: spec.Kind == datapath.PortInternal}
+}
+
 // attach puts a program at a device, or takes over the place that an earlier instance has.
-func (d *Datapath) attach(ifindex int, egress bool, prog *ebpf.Program) (hook, error) {
-	h := hook{ifindex: ifindex, egress: egress}
+func (d *Datapath) attach(h hook, prog *ebpf.Program) (hook, error) {
 	if d.pins != nil {
-		if l, path := d.pins.loadLink(ifindex, egress); l != nil {
+		if l, path := d.pins.loadLink(&h); l != nil {
 			h.link, h.pin = l, path
 			return h, d.renew(&h, prog)
 		}
 	}
 	if !d.opts.clsact {
 		at := ebpf.AttachTCXIngress
-		if egress {
+		if h.egress {
 			at = ebpf.AttachTCXEgress
 		}
-		l, err := link.AttachTCX(link.TCXOptions{Interface: ifindex, Program: prog, Attach: at})
+		o := link.TCXOptions{Interface: h.ifindex, Program: prog, Attach: at}
+		if h.underlay {
+			o.Anchor = link.Head()
+		}
+		l, err := link.AttachTCX(o)
 		if err == nil {
 			h.link = l
 			if d.pins != nil {
-				h.pin = d.pins.path(linkName(ifindex, egress))
+				h.pin = d.pins.path(h.pinName())
 				if err := l.Pin(h.pin); err != nil {
 					l.Close()
 					return h, fmt.Errorf("pin link: %w", err)
@@ -67,7 +89,7 @@ func (d *Datapath) renew(h *hook, prog *ebpf.Program) error {
 	if err := h.link.Update(prog); err != nil {
 		return fmt.Errorf("replace program: %w", err)
 	}
-	if want := d.pins.path(linkName(h.ifindex, h.egress)); h.pin != want {
+	if want := d.pins.path(h.pinName()); h.pin != want {
 		if err := h.link.Pin(want); err != nil {
 			return fmt.Errorf("move pinned link: %w", err)
 		}
@@ -97,9 +119,13 @@ func (h *hook) filter(prog *ebpf.Program) error {
 }
 
 func (h *hook) bpfFilter(fd int) *netlink.BpfFilter {
+	at := uint16(filterPriority)
+	if h.underlay {
+		at--
+	}
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: h.ifindex, Parent: h.parent(), Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL,
+			LinkIndex: h.ifindex, Parent: h.parent(), Handle: filterHandle, Priority: at, Protocol: unix.ETH_P_ALL,
 		},
 		Fd: fd, Name: "ovs-bpf", DirectAction: true,
 	}

@@ -126,6 +126,7 @@ type Datapath struct {
 	meters    mapping[bpf.DatapathDpMeter]
 	conns     conns
 	ports     map[odp.Port]*port
+	underlays map[int]hook // by ifindex: devices on which packets of native tunnels arrive
 	closed    bool
 
 	reapMu sync.Mutex // one grace period at a time; taken before mu
@@ -152,7 +153,7 @@ func Open(ctx context.Context, o Options) (_ *Datapath, err error) {
 	if err := o.defaults(); err != nil {
 		return nil, fmt.Errorf("datapath %s: %w", o.Name, err)
 	}
-	d := &Datapath{opts: o, ports: map[odp.Port]*port{}, reap: make(chan struct{}, 1), handles: make(chan struct{})}
+	d := &Datapath{opts: o, ports: map[odp.Port]*port{}, underlays: map[int]hook{}, reap: make(chan struct{}, 1), handles: make(chan struct{})}
 	if d.cpus, err = ebpf.PossibleCPU(); err != nil {
 		return nil, fmt.Errorf("datapath %s: count CPUs: %w", o.Name, err)
 	}
@@ -334,6 +335,9 @@ func (d *Datapath) Close(cleanup bool) error {
 		for n := range d.ports {
 			errs = append(errs, d.portDel(n))
 		}
+		for _, h := range d.underlays {
+			errs = append(errs, h.detach())
+		}
 	}
 	if cleanup {
 		errs = append(errs, d.inject.remove())
@@ -360,6 +364,9 @@ func (d *Datapath) release() {
 	}
 	for _, p := range d.ports {
 		p.hook.close()
+	}
+	for _, h := range d.underlays {
+		h.close()
 	}
 	d.table.close()
 	d.portMem.close()

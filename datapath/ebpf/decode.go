@@ -102,6 +102,12 @@ func (d *decoder) rest(n uint32, pos int, ethType uint16) (out []odp.Action, err
 			out = append(out, act)
 		case opCTClear:
 			out = append(out, odp.CTClear{})
+		case opSetTunnel:
+			s, err := d.setTunnel(a, imm, c)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
 		case opClone:
 			list, err := d.nested(c, ethType)
 			if err != nil {

@@ -63,7 +63,7 @@ func (d *Datapath) newInjector() (_ *injector, err error) {
 	if err != nil {
 		return nil, err
 	}
-	in.hook, err = d.attach(ifindex, true, d.coll.Programs["inject"])
+	in.hook, err = d.attach(hook{ifindex: ifindex, egress: true}, d.coll.Programs["inject"])
 	if err != nil {
 		return nil, err
 	}
@@ -220,6 +220,8 @@ func (d *Datapath) send(pkt *datapath.Packet, key *flow.Key, w words) error {
 	l.rec.DpHash = uint32(key.Get(flow.DPHash))
 	l.rec.Tracked = uint32(key.Get(flow.CTState)) // not 0 if it is tracked
 	copy(l.rec.Ct[:], key[ctWord:])
+	l.rec.Tunneled = uint32(b2u(tunneled(key)))
+	copy(l.rec.Tunnel[:], key[tunnelWord:])
 	atomic.StoreUint32(&l.rec.Busy, 1)
 	err := l.send(pkt)
 	atomic.StoreUint32(&l.rec.Busy, 0)

@@ -40,10 +40,13 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"port_drop": uint32(o.MaxPorts) + 1, // the entry behind the last port is for drops without a port
 		"meters":    MaxMeters,
 		// Both tuples of each connection, and as many as two CPUs each may be making meanwhile.
-		"ct_index": uint32(2*o.MaxConns + 64*d.cpus),
-		"ct_conns": pow2(max(o.MaxConns, 64)),
-		"ct_used":  pow2(max(o.MaxConns, 64)) / 64,
-		"ct_algs":  pow2(max(o.MaxConns, 64)) / 4,
+		"ct_index":  uint32(2*o.MaxConns + 64*d.cpus),
+		"ct_conns":  pow2(max(o.MaxConns, 64)),
+		"ct_used":   pow2(max(o.MaxConns, 64)) / 64,
+		"ct_algs":   pow2(max(o.MaxConns, 64)) / 4,
+		"next_hops": maxNextHops,
+		"underlays": maxUnderlays,
+		"tunnels":   uint32(o.MaxPorts),
 	} {
 		spec.Maps[name].MaxEntries = n
 	}
@@ -192,6 +195,9 @@ func (d *Datapath) load() error {
 		"ct_error":    bpf.DatapathProgIndexPROG_CT_ERROR, "ct_rewrite": bpf.DatapathProgIndexPROG_CT_REWRITE,
 		"ct_adjust": bpf.DatapathProgIndexPROG_CT_ADJUST, "ct_expect_new": bpf.DatapathProgIndexPROG_CT_EXPECT,
 		"ct_help": bpf.DatapathProgIndexPROG_CT_HELP, "ct_helped": bpf.DatapathProgIndexPROG_CT_HELPED,
+		"set_tunnel": bpf.DatapathProgIndexPROG_SET_TUNNEL, "tunnel_out": bpf.DatapathProgIndexPROG_TUNNEL_OUT,
+		"tunnel_prepare": bpf.DatapathProgIndexPROG_TUNNEL_PREPARE, "tunnel_send": bpf.DatapathProgIndexPROG_TUNNEL_SEND,
+		"tunnel_in": bpf.DatapathProgIndexPROG_TUNNEL_IN, "tunnel_ecn": bpf.DatapathProgIndexPROG_TUNNEL_ECN,
 	} {
 		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
 			return fmt.Errorf("enter program %s: %w", name, err)

@@ -14,7 +14,7 @@ import (
 
 // pinDir is the directory of one instance on a bpffs. In it is one directory per layout:
 //
-//	v1_<hash of sizes>/   map_<name>, progs_<n>, link_<ifindex>_<ingress|egress>
+//	v1_<hash of sizes>/   map_<name>, progs_<n>, link_<ifindex>_<ingress|egress|underlay>
 //	next/                 one that is being made
 //	owner_*               symbolic links that say whose it is (Claim)
 //
@@ -61,13 +61,6 @@ func (p *pinDir) mapPath(dir, name string) string {
 }
 
 func (p *pinDir) path(name string) string { return filepath.Join(p.dir(), name) }
-
-func linkName(ifindex int, egress bool) string {
-	if egress {
-		return fmt.Sprintf("link_%d_egress", ifindex)
-	}
-	return fmt.Sprintf("link_%d_ingress", ifindex)
-}
 
 // loadMaps opens the pinned maps of this layout: all, or nil if there are none. A directory
 // that lacks some is taken away: it is not usable. Something else under the name of a map is an error.
@@ -157,8 +150,8 @@ func (p *pinDir) settle() error {
 
 // loadLink opens the pinned link of a device, in this layout or in one before, and says
 // where it is; nil if there is none that is still attached to that device.
-func (p *pinDir) loadLink(ifindex int, egress bool) (link.Link, string) {
-	name := linkName(ifindex, egress)
+func (p *pinDir) loadLink(h *hook) (link.Link, string) {
+	name := h.pinName()
 	dirs := append([]string{p.dir()}, p.others()...)
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name)
@@ -167,7 +160,7 @@ func (p *pinDir) loadLink(ifindex int, egress bool) (link.Link, string) {
 			continue
 		}
 		if info, err := l.Info(); err == nil {
-			if x := info.TCX(); x != nil && x.Ifindex == uint32(ifindex) {
+			if x := info.TCX(); x != nil && x.Ifindex == uint32(h.ifindex) {
 				return l, path
 			}
 		}

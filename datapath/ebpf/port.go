@@ -55,7 +55,7 @@ func (d *Datapath) PortAdd(spec datapath.PortSpec) (odp.Port, error) {
 
 func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 	if spec.Kind == datapath.PortTunnel {
-		return 0, fmt.Errorf("tunnel ports: %w", datapath.ErrUnsupported)
+		return d.tunnelAdd(spec)
 	}
 	if spec.Ifindex == 0 {
 		dev, err := net.InterfaceByName(spec.Name)
@@ -89,7 +89,37 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 			return 0, fmt.Errorf("device %d is port %d already", spec.Ifindex, n)
 		}
 	}
-	n := spec.Number
+	n, err := d.freeNumber(spec.Number)
+	if err != nil {
+		return 0, err
+	}
+	spec.Number = n
+	at, err := d.indexPlace(uint32(spec.Ifindex))
+	if err != nil {
+		return 0, err
+	}
+	m := &d.portMem.at[n]
+	m.PeerLen, m.Watched, m.Tunnel = 0, 0, 0
+	m.Kind = uint16(spec.Kind)
+	m.UpcallRate = d.perJiffy(d.opts.UpcallRate)
+	m.UpcallBurst = uint32(d.opts.UpcallBurst)
+	m.Name, m.Type = toC(spec.Name), toC(spec.Type)
+	atomic.StoreUint32(&m.Ifindex, uint32(spec.Ifindex))
+	d.portIndex.at[at].Port = uint32(n)
+	atomic.StoreUint32(&d.portIndex.at[at].Ifindex, uint32(spec.Ifindex))
+
+	h, err := d.attach(portHook(&spec), d.program(spec.Kind))
+	if err != nil {
+		h.close()
+		d.forget(n)
+		return 0, err
+	}
+	d.ports[n] = &port{spec: spec, hook: h}
+	return n, nil
+}
+
+// freeNumber is the number of a new port: the wanted one, unless that is PortNone. Its counters and drops begin at zero.
+func (d *Datapath) freeNumber(n odp.Port) (odp.Port, error) {
 	if n == odp.PortNone {
 		// 0 is left to the datapath itself, as dumps show it.
 		for n = 1; int(n) < len(d.portMem.at) && d.ports[n] != nil; n++ {
@@ -101,36 +131,12 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 	if d.ports[n] != nil {
 		return 0, fmt.Errorf("port number %d is taken by %s", n, d.ports[n].spec.Name)
 	}
-	spec.Number = n
-
-	// The number's counters and drops begin at zero.
 	for cpu := range d.cpuMem.n {
 		*d.cpuMem.port(cpu, n) = bpf.DatapathPortCounts{}
 	}
 	if err := d.coll.Maps["port_drop"].Put(uint32(n), make([]bpf.DatapathPortDrops, d.cpus)); err != nil {
 		return 0, fmt.Errorf("clear counters: %w", err)
 	}
-	at, err := d.indexPlace(uint32(spec.Ifindex))
-	if err != nil {
-		return 0, err
-	}
-	m := &d.portMem.at[n]
-	m.PeerLen, m.Watched = 0, 0
-	m.Kind = uint32(spec.Kind)
-	m.UpcallRate = d.perJiffy(d.opts.UpcallRate)
-	m.UpcallBurst = uint32(d.opts.UpcallBurst)
-	m.Name, m.Type = toC(spec.Name), toC(spec.Type)
-	atomic.StoreUint32(&m.Ifindex, uint32(spec.Ifindex))
-	d.portIndex.at[at].Port = uint32(n)
-	atomic.StoreUint32(&d.portIndex.at[at].Ifindex, uint32(spec.Ifindex))
-
-	h, err := d.attach(spec.Ifindex, spec.Kind == datapath.PortInternal, d.program(spec.Kind))
-	if err != nil {
-		h.close()
-		d.forget(n)
-		return 0, err
-	}
-	d.ports[n] = &port{spec: spec, hook: h}
 	return n, nil
 }
 
@@ -169,6 +175,7 @@ func (d *Datapath) forget(n odp.Port) {
 		atomic.StoreUint32(&d.portIndex.at[at].Ifindex, 0)
 	}
 	atomic.StoreUint32(&m.Ifindex, 0)
+	m.Tunnel = 0
 }
 
 // PortDel implements datapath.Datapath.
@@ -185,6 +192,11 @@ func (d *Datapath) portDel(n odp.Port) error {
 	p := d.ports[n]
 	if p == nil {
 		return fmt.Errorf("port %d: %w", n, datapath.ErrNoSuchPort)
+	}
+	if isNative(&p.spec) {
+		if err := d.tunnelDel(p.spec.Tunnel); err != nil {
+			return err
+		}
 	}
 	d.forget(n)
 	delete(d.ports, n)
@@ -315,6 +327,9 @@ var dropNames = map[bpf.DatapathDropReason]string{
 	bpf.DatapathDropReasonDROP_INTERNAL:     "internal",
 	bpf.DatapathDropReasonDROP_METER:        "meter",
 	bpf.DatapathDropReasonDROP_CONNTRACK:    "conntrack",
+	bpf.DatapathDropReasonDROP_TUNNEL:       "tunnel_key",
+	bpf.DatapathDropReasonDROP_TUNNEL_MTU:   "tunnel_mtu",
+	bpf.DatapathDropReasonDROP_TUNNEL_ECN:   "tunnel_ecn",
 }
 
 func dropName(r int) string {
@@ -360,6 +375,9 @@ func (d *Datapath) adoptPorts() error {
 	for n := range d.portMem.at {
 		m := &d.portMem.at[n]
 		if m.Ifindex == 0 {
+			if m.Tunnel != 0 {
+				d.adoptTunnel(odp.Port(n))
+			}
 			continue
 		}
 		spec := datapath.PortSpec{
@@ -388,11 +406,17 @@ func (d *Datapath) takeOver() error {
 		finish = d.adoptForeign()
 	}
 	for n, p := range d.ports {
-		h, err := d.attach(p.spec.Ifindex, p.spec.Kind == datapath.PortInternal, d.program(p.spec.Kind))
+		if isNative(&p.spec) {
+			continue
+		}
+		h, err := d.attach(portHook(&p.spec), d.program(p.spec.Kind))
 		p.hook = h
 		if err != nil {
 			return fmt.Errorf("port %s (%d): %w", p.spec.Name, n, err)
 		}
+	}
+	if err := d.adoptUnderlays(); err != nil {
+		return err
 	}
 	if err := finish(); err != nil {
 		return err
@@ -408,6 +432,9 @@ func (d *Datapath) sweep() error {
 	used := map[string]bool{d.inject.hook.pin: true}
 	for _, p := range d.ports {
 		used[p.hook.pin] = true
+	}
+	for _, h := range d.underlays {
+		used[h.pin] = true
 	}
 	ents, err := os.ReadDir(d.pins.dir())
 	if err != nil {

@@ -49,14 +49,31 @@ func (d *Datapath) TestRun(n odp.Port, data []byte, mark, priority uint32, repea
 	if p == nil || d.closed {
 		return r, fmt.Errorf("port %d: %w", n, datapath.ErrNoSuchPort)
 	}
+	return d.testRun(d.program(p.spec.Kind), p.spec.Ifindex, data, mark, priority, repeat)
+}
+
+// TestRunUnderlay is TestRun for a packet that a device of the host has received, as one of a tunnel.
+func (d *Datapath) TestRunUnderlay(ifindex int, data []byte) (TestResult, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return TestResult{}, errClosed
+	}
+	return d.testRun(d.coll.Programs["underlay"], ifindex, data, 0, 0, 1)
+}
+
+// tunnelRoom is what a tunnel may add to a packet, bytes.
+const tunnelRoom = 512
+
+func (d *Datapath) testRun(prog *ebpf.Program, ifindex int, data []byte, mark, priority uint32, repeat int) (r TestResult, err error) {
 	skb := make([]byte, skbSize)
 	binary.NativeEndian.PutUint32(skb[skbMark:], mark)
 	binary.NativeEndian.PutUint32(skb[skbPriority:], priority)
-	binary.NativeEndian.PutUint32(skb[skbIfindex:], uint32(p.spec.Ifindex))
-	opts := &ebpf.RunOptions{Data: data, DataOut: make([]byte, len(data)+256), Context: skb, Repeat: uint32(max(repeat, 1))}
+	binary.NativeEndian.PutUint32(skb[skbIfindex:], uint32(ifindex))
+	opts := &ebpf.RunOptions{Data: data, DataOut: make([]byte, len(data)+tunnelRoom), Context: skb, Repeat: uint32(max(repeat, 1))}
 	err = pinned(func(cpu int) error {
 		start := time.Now()
-		ret, err := d.program(p.spec.Kind).Run(opts)
+		ret, err := prog.Run(opts)
 		if err != nil {
 			return err
 		}
