@@ -226,60 +226,58 @@ func TestTunnelActions(t *testing.T) {
 
 // TestTunnelRestart keeps tunnels, next hops and underlay while nobody runs, and adopts them.
 func TestTunnelRestart(t *testing.T) {
-	for _, clsact := range []bool{false, true} {
-		sites := newSites(t)
-		a, b := sites[0], sites[1]
-		o := small()
-		b.open(o)
-		o.PinDir, o.clsact = a.pins(), clsact
-		a.open(o)
-		a.hop(b, false)
-		b.hop(a, false)
-		spec := datapath.TunnelSpec{Type: "geneve", DstPort: 6081}
-		a.connect(spec, b.addr(false), flow.TunFlagKey, nil)
-		b.connect(spec, a.addr(false), flow.TunFlagKey, nil)
-		const ping = "ping -q -c 2 -i 0.05 -W 5 10.0.0.2"
-		a.in(a.host, ping)
-		a.enter()
-		if err := a.d.Close(false); err != nil {
-			t.Fatal(err)
-		}
-		a.in(a.host, ping)
-		a.enter()
-		a.d = a.lab.open(o)
-		a.in(a.host, ping)
-		spec.Native = true
-		a.enter()
-		n, err := a.d.PortAdd(datapath.PortSpec{Name: "tun0", Kind: datapath.PortTunnel, Type: spec.Type, Number: odp.PortNone, Tunnel: &spec})
-		if err != nil || n != a.tunnel {
-			t.Fatalf("adopted as %d, was %d: %v", n, a.tunnel, err)
-		}
-		a.addUnderlay()
-		a.in(a.host, ping)
-		ports, err := a.d.Ports()
-		if err != nil {
-			t.Fatal(err)
-		}
-		i := slices.IndexFunc(ports, func(p datapath.PortInfo) bool { return p.Number == n })
-		if i < 0 || ports[i].Stats.TxPackets < 6 || ports[i].Tunnel == nil || *ports[i].Tunnel != spec {
-			t.Errorf("port %+v", ports)
-		}
-		a.enter()
-		if err := a.d.SetUnderlay(nil); err != nil {
-			t.Fatal(err)
-		}
-		if out := a.sh("bpftool net show dev under; tc filter show dev under ingress"); strings.Contains(out, "underlay") || strings.Contains(out, "ovs-bpf") {
-			t.Errorf("a program is left:\n%s", out)
-		}
-		a.addUnderlay()
-		if err := a.d.Close(true); err != nil {
-			t.Fatal(err)
-		}
-		if out := a.sh("bpftool net show dev under; tc filter show dev under ingress"); strings.Contains(out, "underlay") || strings.Contains(out, "ovs-bpf") {
-			t.Errorf("a program is left:\n%s", out)
-		}
-		a.d = nil
+	sites := newSites(t)
+	a, b := sites[0], sites[1]
+	o := small()
+	b.open(o)
+	o.PinDir = a.pins()
+	a.open(o)
+	a.hop(b, false)
+	b.hop(a, false)
+	spec := datapath.TunnelSpec{Type: "geneve", DstPort: 6081}
+	a.connect(spec, b.addr(false), flow.TunFlagKey, nil)
+	b.connect(spec, a.addr(false), flow.TunFlagKey, nil)
+	const ping = "ping -q -c 2 -i 0.05 -W 5 10.0.0.2"
+	a.in(a.host, ping)
+	a.enter()
+	if err := a.d.Close(false); err != nil {
+		t.Fatal(err)
 	}
+	a.in(a.host, ping)
+	a.enter()
+	a.d = a.lab.open(o)
+	a.in(a.host, ping)
+	spec.Native = true
+	a.enter()
+	n, err := a.d.PortAdd(datapath.PortSpec{Name: "tun0", Kind: datapath.PortTunnel, Type: spec.Type, Number: odp.PortNone, Tunnel: &spec})
+	if err != nil || n != a.tunnel {
+		t.Fatalf("adopted as %d, was %d: %v", n, a.tunnel, err)
+	}
+	a.addUnderlay()
+	a.in(a.host, ping)
+	ports, err := a.d.Ports()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(ports, func(p datapath.PortInfo) bool { return p.Number == n })
+	if i < 0 || ports[i].Stats.TxPackets < 6 || ports[i].Tunnel == nil || *ports[i].Tunnel != spec {
+		t.Errorf("port %+v", ports)
+	}
+	a.enter()
+	if err := a.d.SetUnderlay(nil); err != nil {
+		t.Fatal(err)
+	}
+	if out := a.sh("bpftool net show dev under; tc filter show dev under ingress"); strings.Contains(out, "underlay") || strings.Contains(out, "ovs-bpf") {
+		t.Errorf("a program is left:\n%s", out)
+	}
+	a.addUnderlay()
+	if err := a.d.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	if out := a.sh("bpftool net show dev under; tc filter show dev under ingress"); strings.Contains(out, "underlay") || strings.Contains(out, "ovs-bpf") {
+		t.Errorf("a program is left:\n%s", out)
+	}
+	a.d = nil
 }
 
 // TestTunnelVLAN has a tag go along, also in front of packets that are segmented later.

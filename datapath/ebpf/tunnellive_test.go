@@ -213,11 +213,13 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-// TestTunnelToLinux is against the kernel's own device.
+// TestTunnelToLinux is against the kernel's own device, with filters in the place of links.
 func TestTunnelToLinux(t *testing.T) {
 	sites := newSites(t)
 	a, b := sites[0], sites[1]
-	a.open(small())
+	o := small()
+	o.clsact = true
+	a.open(o)
 	a.iperfServer(a.host)
 	b.iperfServer(b.host)
 	a.hop(b, false)
