@@ -39,10 +39,15 @@ func runLikeStock(t *testing.T, cases []stockCase) {
 		}
 		for _, step := range c.steps {
 			a, b := ours.step(step), stock.step(step)
-			stockIs := func() string { return b + "\n" + stock.flows("-OOpenFlow10") }
-			if strings.HasPrefix(step, "p") && step != "push" {
+			packet := strings.HasPrefix(step, "p") && step != "push"
+			if packet {
 				ours.revalidate()
-				stock.Appctl("revalidator/purge")
+			}
+			stockIs := func() string {
+				if packet { // each time: it may not have forwarded the packet yet
+					stock.Appctl("revalidator/purge")
+				}
+				return b + "\n" + stock.flows("-OOpenFlow10")
 			}
 			if diff := difference(func() string { return a + "\n" + ours.flows("-OOpenFlow10") }, stockIs); diff != "" {
 				t.Errorf("%s, after %q (-stock +ours):\n%s", c.name, step, diff)
