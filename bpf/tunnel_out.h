@@ -363,10 +363,9 @@ static __always_inline int run_tunnel_send(struct __sk_buff *skb, union ctx *c, 
 	fix = grow(skb, total - ETH_LEN, ETH_LEN + 4 * s->tags, s->ipv6, s->gre, s->flags);
 	if (fix < 0)
 		return drop(c, DROP_ACTION);
-	total &= HDR_MASK;
+	total = (total - 1) & HDR_MASK; /* as all verifiers see it: 1 to HDR_MASK + 1 */
 	barrier_var(total);
-	if (!total)
-		return drop(c, DROP_INTERNAL);
+	total++;
 	if (bpf_skb_store_bytes(skb, 0, s->hdr + (s->ipv6 ? HDR_L4 - ETH_LEN - 40 : HDR_L4 - ETH_LEN - 20), total, 0))
 		return drop(c, DROP_ACTION);
 	if (fix && fix_protocol(skb))
