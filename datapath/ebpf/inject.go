@@ -295,6 +295,11 @@ func (s *downSink) down(p *packet.Packet, key *flow.Key, act odp.Action) {
 
 func (s *downSink) Output(n odp.Port, p *packet.Packet) { s.down(p, &s.key, odp.Output{Port: n}) }
 
+// OutputKey implements execute.KeySink.
+func (s *downSink) OutputKey(n odp.Port, p *packet.Packet, key *flow.Key) {
+	s.down(p, key, odp.Output{Port: n})
+}
+
 func (s *downSink) Upcall(p *packet.Packet, key *flow.Key, a *odp.Userspace) { s.down(p, key, *a) }
 
 func (s *downSink) Recirculate(p *packet.Packet, key *flow.Key) {

@@ -188,6 +188,43 @@ func TestTunnelFlood(t *testing.T) {
 	}
 }
 
+// TestLongFlood executes a list that is too long for the programs.
+func TestLongFlood(t *testing.T) {
+	x := newTunnelLab(t)
+	data := x.inner()
+	var key flow.Key
+	packet.Extract(data, &key)
+	key.Set(flow.InPort, uint64(x.inside))
+	var actions []odp.Action
+	var want [][]byte
+	for range 80 {
+		n, spec := x.tunnel()
+		set := setTo(remote4, flow.TunFlagDF|flow.TunFlagKey, nil)
+		actions = append(actions, set, odp.Output{Port: n})
+		k := key
+		for _, f := range set.Fields {
+			k.SetBytes(f.Field, f.Value)
+		}
+		hop := x.hops[remote4]
+		frame, err := tunnel.Encapsulate(spec, &k, &hop, tunnel.DefaultPorts, 0, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, frame)
+	}
+	if _, err := compile(actions, 0); !errors.Is(err, datapath.ErrTooLong) {
+		t.Fatalf("not too long: %v", err)
+	}
+	if err := x.d.Execute(&datapath.Packet{Data: data}, &key, actions); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range want {
+		if got := x.fromUnderlay(t); string(got) != string(w) {
+			t.Fatalf("copy %d (-want +got) %s", i, cmp.Diff(w, got))
+		}
+	}
+}
+
 // TestTunnelActions reads lists back as they were.
 func TestTunnelActions(t *testing.T) {
 	x := newTunnelLab(t)

@@ -29,6 +29,12 @@ type Sink interface {
 	Drop(odp.DropReason)
 }
 
+// KeySink is a Sink that is told the key of what is sent, too: the tunnel that a packet goes into is in there.
+type KeySink interface {
+	// OutputKey is called in the place of Output.
+	OutputKey(odp.Port, *packet.Packet, *flow.Key)
+}
+
 // Tracker tracks the connection of a packet, as a ct action says; *conntrack.Table is one. It changes packet and
 // key alike, and reports whether the packet goes on; it counts one that does not.
 type Tracker interface {
@@ -61,7 +67,11 @@ func (e *Executor) run(p *packet.Packet, key *flow.Key, actions []odp.Action) er
 		last := i == len(actions)-1
 		switch a := actions[i].(type) {
 		case odp.Output:
-			e.Sink.Output(a.Port, cut(p, limit))
+			if s, ok := e.Sink.(KeySink); ok {
+				s.OutputKey(a.Port, cut(p, limit), key)
+			} else {
+				e.Sink.Output(a.Port, cut(p, limit))
+			}
 			limit = 0
 		case odp.Userspace:
 			e.Sink.Upcall(cut(p, limit), key, &a)
