@@ -13,7 +13,8 @@ import (
 
 // Encapsulate returns the frame that leaves the host for a packet that goes out of a tunnel port. The key has the tunnel and
 // the packet's own headers; id is the identification of an IPv4 packet that may be fragmented. The packet's checksums
-// are finished; DSCP and ECN of the outer header are what the key says.
+// are finished, and it is one segment (docs/tunnels.md says what differs for those that are segmented later); DSCP and ECN of the
+// outer header are what the key says.
 func Encapsulate(s *datapath.TunnelSpec, key *flow.Key, hop *datapath.NextHop, ports Ports, id uint16, inner []byte) ([]byte, error) {
 	k, err := kindOf(s)
 	if err != nil {
