@@ -20,8 +20,9 @@ enum port_kind { PORT_NETDEV, PORT_INTERNAL, PORT_TUNNEL };
 enum tunnel_kind { TUNNEL_VXLAN = 1, TUNNEL_GENEVE, TUNNEL_GRE };
 #define TUNNEL_KIND 0xff
 #define TUNNEL_GBP 0x100 /* VXLAN with the group based policy extension */
+#define TUNNEL_DEVICE 0x200 /* a device of the kernel does it */
 
-/* A datapath port; its number is its index. ifindex 0: no such port, or a native tunnel port. */
+/* A datapath port; its number is its index. ifindex 0: no such port, or one of tunnels. */
 struct port {
 	__u32 ifindex;
 	__u16 kind;
@@ -32,7 +33,7 @@ struct port {
 	char type[IFNAMSIZ];
 	__u8 peer_mac[6]; /* of a veth's other end in another namespace */
 	__be16 tunnel_port; /* UDP port of a native tunnel */
-	__u32 peer_len; /* longest frame that it takes; 0: there is none */
+	__u32 peer_len; /* longest frame that it takes; 0: there is none. With TUNNEL_DEVICE: ifindex of the device */
 	__u32 watched; /* its BFD packets go up by a ring of their own */
 };
 

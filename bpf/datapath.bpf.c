@@ -13,6 +13,7 @@
 #include "meter.h"
 #include "mpls.h"
 #include "nd.h"
+#include "tunnel_device.h"
 #include "tunnel_in.h"
 #include "tunnel_out.h"
 #include "tunnel_set.h"
@@ -453,6 +454,21 @@ int tunnel_out(struct __sk_buff *skb)
 	union ctx *c = ctx_get();
 
 	return c && s ? run_tunnel_out(skb, c, s) : TC_ACT_SHOT;
+}
+
+/* Of a tunnel's device of the kernel. */
+SEC("tc")
+int tunnel_device(struct __sk_buff *skb)
+{
+	return run_tunnel_device(skb, port_of(skb->ifindex));
+}
+
+SEC("tc")
+int tunnel_device_out(struct __sk_buff *skb)
+{
+	union ctx *c = ctx_get();
+
+	return c ? run_tunnel_device_out(skb, c) : TC_ACT_SHOT;
 }
 
 SEC("tc")

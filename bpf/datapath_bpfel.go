@@ -618,7 +618,8 @@ const (
 	DatapathProgIndexPROG_TUNNEL_SEND    DatapathProgIndex = 26
 	DatapathProgIndexPROG_TUNNEL_IN      DatapathProgIndex = 27
 	DatapathProgIndexPROG_TUNNEL_ECN     DatapathProgIndex = 28
-	DatapathProgIndexPROG_MAX            DatapathProgIndex = 29
+	DatapathProgIndexPROG_TUNNEL_DEVICE  DatapathProgIndex = 29
+	DatapathProgIndexPROG_MAX            DatapathProgIndex = 30
 )
 
 type DatapathSubtable struct {
@@ -832,6 +833,8 @@ const (
 	DatapathProgNd              = "nd"
 	DatapathProgSctp            = "sctp"
 	DatapathProgSetTunnel       = "set_tunnel"
+	DatapathProgTunnelDevice    = "tunnel_device"
+	DatapathProgTunnelDeviceOut = "tunnel_device_out"
 	DatapathProgTunnelEcn       = "tunnel_ecn"
 	DatapathProgTunnelIn        = "tunnel_in"
 	DatapathProgTunnelOut       = "tunnel_out"
@@ -901,41 +904,43 @@ type DatapathSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DatapathProgramSpecs struct {
-	Actions       *ebpf.ProgramSpec `ebpf:"actions"`
-	Again         *ebpf.ProgramSpec `ebpf:"again"`
-	Clock         *ebpf.ProgramSpec `ebpf:"clock"`
-	Copy          *ebpf.ProgramSpec `ebpf:"copy"`
-	Ct            *ebpf.ProgramSpec `ebpf:"ct"`
-	CtAdjust      *ebpf.ProgramSpec `ebpf:"ct_adjust"`
-	CtAgain       *ebpf.ProgramSpec `ebpf:"ct_again"`
-	CtError       *ebpf.ProgramSpec `ebpf:"ct_error"`
-	CtExpectNew   *ebpf.ProgramSpec `ebpf:"ct_expect_new"`
-	CtFragment    *ebpf.ProgramSpec `ebpf:"ct_fragment"`
-	CtHelp        *ebpf.ProgramSpec `ebpf:"ct_help"`
-	CtHelped      *ebpf.ProgramSpec `ebpf:"ct_helped"`
-	CtNat         *ebpf.ProgramSpec `ebpf:"ct_nat"`
-	CtNew         *ebpf.ProgramSpec `ebpf:"ct_new"`
-	CtPrepare     *ebpf.ProgramSpec `ebpf:"ct_prepare"`
-	CtRemover     *ebpf.ProgramSpec `ebpf:"ct_remover"`
-	CtRewrite     *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
-	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
-	Hash          *ebpf.ProgramSpec `ebpf:"hash"`
-	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
-	Inject        *ebpf.ProgramSpec `ebpf:"inject"`
-	Lookup        *ebpf.ProgramSpec `ebpf:"lookup"`
-	Meter         *ebpf.ProgramSpec `ebpf:"meter"`
-	More          *ebpf.ProgramSpec `ebpf:"more"`
-	Mpls          *ebpf.ProgramSpec `ebpf:"mpls"`
-	Nd            *ebpf.ProgramSpec `ebpf:"nd"`
-	Sctp          *ebpf.ProgramSpec `ebpf:"sctp"`
-	SetTunnel     *ebpf.ProgramSpec `ebpf:"set_tunnel"`
-	TunnelEcn     *ebpf.ProgramSpec `ebpf:"tunnel_ecn"`
-	TunnelIn      *ebpf.ProgramSpec `ebpf:"tunnel_in"`
-	TunnelOut     *ebpf.ProgramSpec `ebpf:"tunnel_out"`
-	TunnelPrepare *ebpf.ProgramSpec `ebpf:"tunnel_prepare"`
-	TunnelSend    *ebpf.ProgramSpec `ebpf:"tunnel_send"`
-	Underlay      *ebpf.ProgramSpec `ebpf:"underlay"`
-	Upcall        *ebpf.ProgramSpec `ebpf:"upcall"`
+	Actions         *ebpf.ProgramSpec `ebpf:"actions"`
+	Again           *ebpf.ProgramSpec `ebpf:"again"`
+	Clock           *ebpf.ProgramSpec `ebpf:"clock"`
+	Copy            *ebpf.ProgramSpec `ebpf:"copy"`
+	Ct              *ebpf.ProgramSpec `ebpf:"ct"`
+	CtAdjust        *ebpf.ProgramSpec `ebpf:"ct_adjust"`
+	CtAgain         *ebpf.ProgramSpec `ebpf:"ct_again"`
+	CtError         *ebpf.ProgramSpec `ebpf:"ct_error"`
+	CtExpectNew     *ebpf.ProgramSpec `ebpf:"ct_expect_new"`
+	CtFragment      *ebpf.ProgramSpec `ebpf:"ct_fragment"`
+	CtHelp          *ebpf.ProgramSpec `ebpf:"ct_help"`
+	CtHelped        *ebpf.ProgramSpec `ebpf:"ct_helped"`
+	CtNat           *ebpf.ProgramSpec `ebpf:"ct_nat"`
+	CtNew           *ebpf.ProgramSpec `ebpf:"ct_new"`
+	CtPrepare       *ebpf.ProgramSpec `ebpf:"ct_prepare"`
+	CtRemover       *ebpf.ProgramSpec `ebpf:"ct_remover"`
+	CtRewrite       *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
+	Egress          *ebpf.ProgramSpec `ebpf:"egress"`
+	Hash            *ebpf.ProgramSpec `ebpf:"hash"`
+	Ingress         *ebpf.ProgramSpec `ebpf:"ingress"`
+	Inject          *ebpf.ProgramSpec `ebpf:"inject"`
+	Lookup          *ebpf.ProgramSpec `ebpf:"lookup"`
+	Meter           *ebpf.ProgramSpec `ebpf:"meter"`
+	More            *ebpf.ProgramSpec `ebpf:"more"`
+	Mpls            *ebpf.ProgramSpec `ebpf:"mpls"`
+	Nd              *ebpf.ProgramSpec `ebpf:"nd"`
+	Sctp            *ebpf.ProgramSpec `ebpf:"sctp"`
+	SetTunnel       *ebpf.ProgramSpec `ebpf:"set_tunnel"`
+	TunnelDevice    *ebpf.ProgramSpec `ebpf:"tunnel_device"`
+	TunnelDeviceOut *ebpf.ProgramSpec `ebpf:"tunnel_device_out"`
+	TunnelEcn       *ebpf.ProgramSpec `ebpf:"tunnel_ecn"`
+	TunnelIn        *ebpf.ProgramSpec `ebpf:"tunnel_in"`
+	TunnelOut       *ebpf.ProgramSpec `ebpf:"tunnel_out"`
+	TunnelPrepare   *ebpf.ProgramSpec `ebpf:"tunnel_prepare"`
+	TunnelSend      *ebpf.ProgramSpec `ebpf:"tunnel_send"`
+	Underlay        *ebpf.ProgramSpec `ebpf:"underlay"`
+	Upcall          *ebpf.ProgramSpec `ebpf:"upcall"`
 }
 
 // DatapathMapSpecs contains maps before they are loaded into the kernel.
@@ -1107,41 +1112,43 @@ type DatapathVariables struct {
 //
 // It can be passed to LoadDatapathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DatapathPrograms struct {
-	Actions       *ebpf.Program `ebpf:"actions"`
-	Again         *ebpf.Program `ebpf:"again"`
-	Clock         *ebpf.Program `ebpf:"clock"`
-	Copy          *ebpf.Program `ebpf:"copy"`
-	Ct            *ebpf.Program `ebpf:"ct"`
-	CtAdjust      *ebpf.Program `ebpf:"ct_adjust"`
-	CtAgain       *ebpf.Program `ebpf:"ct_again"`
-	CtError       *ebpf.Program `ebpf:"ct_error"`
-	CtExpectNew   *ebpf.Program `ebpf:"ct_expect_new"`
-	CtFragment    *ebpf.Program `ebpf:"ct_fragment"`
-	CtHelp        *ebpf.Program `ebpf:"ct_help"`
-	CtHelped      *ebpf.Program `ebpf:"ct_helped"`
-	CtNat         *ebpf.Program `ebpf:"ct_nat"`
-	CtNew         *ebpf.Program `ebpf:"ct_new"`
-	CtPrepare     *ebpf.Program `ebpf:"ct_prepare"`
-	CtRemover     *ebpf.Program `ebpf:"ct_remover"`
-	CtRewrite     *ebpf.Program `ebpf:"ct_rewrite"`
-	Egress        *ebpf.Program `ebpf:"egress"`
-	Hash          *ebpf.Program `ebpf:"hash"`
-	Ingress       *ebpf.Program `ebpf:"ingress"`
-	Inject        *ebpf.Program `ebpf:"inject"`
-	Lookup        *ebpf.Program `ebpf:"lookup"`
-	Meter         *ebpf.Program `ebpf:"meter"`
-	More          *ebpf.Program `ebpf:"more"`
-	Mpls          *ebpf.Program `ebpf:"mpls"`
-	Nd            *ebpf.Program `ebpf:"nd"`
-	Sctp          *ebpf.Program `ebpf:"sctp"`
-	SetTunnel     *ebpf.Program `ebpf:"set_tunnel"`
-	TunnelEcn     *ebpf.Program `ebpf:"tunnel_ecn"`
-	TunnelIn      *ebpf.Program `ebpf:"tunnel_in"`
-	TunnelOut     *ebpf.Program `ebpf:"tunnel_out"`
-	TunnelPrepare *ebpf.Program `ebpf:"tunnel_prepare"`
-	TunnelSend    *ebpf.Program `ebpf:"tunnel_send"`
-	Underlay      *ebpf.Program `ebpf:"underlay"`
-	Upcall        *ebpf.Program `ebpf:"upcall"`
+	Actions         *ebpf.Program `ebpf:"actions"`
+	Again           *ebpf.Program `ebpf:"again"`
+	Clock           *ebpf.Program `ebpf:"clock"`
+	Copy            *ebpf.Program `ebpf:"copy"`
+	Ct              *ebpf.Program `ebpf:"ct"`
+	CtAdjust        *ebpf.Program `ebpf:"ct_adjust"`
+	CtAgain         *ebpf.Program `ebpf:"ct_again"`
+	CtError         *ebpf.Program `ebpf:"ct_error"`
+	CtExpectNew     *ebpf.Program `ebpf:"ct_expect_new"`
+	CtFragment      *ebpf.Program `ebpf:"ct_fragment"`
+	CtHelp          *ebpf.Program `ebpf:"ct_help"`
+	CtHelped        *ebpf.Program `ebpf:"ct_helped"`
+	CtNat           *ebpf.Program `ebpf:"ct_nat"`
+	CtNew           *ebpf.Program `ebpf:"ct_new"`
+	CtPrepare       *ebpf.Program `ebpf:"ct_prepare"`
+	CtRemover       *ebpf.Program `ebpf:"ct_remover"`
+	CtRewrite       *ebpf.Program `ebpf:"ct_rewrite"`
+	Egress          *ebpf.Program `ebpf:"egress"`
+	Hash            *ebpf.Program `ebpf:"hash"`
+	Ingress         *ebpf.Program `ebpf:"ingress"`
+	Inject          *ebpf.Program `ebpf:"inject"`
+	Lookup          *ebpf.Program `ebpf:"lookup"`
+	Meter           *ebpf.Program `ebpf:"meter"`
+	More            *ebpf.Program `ebpf:"more"`
+	Mpls            *ebpf.Program `ebpf:"mpls"`
+	Nd              *ebpf.Program `ebpf:"nd"`
+	Sctp            *ebpf.Program `ebpf:"sctp"`
+	SetTunnel       *ebpf.Program `ebpf:"set_tunnel"`
+	TunnelDevice    *ebpf.Program `ebpf:"tunnel_device"`
+	TunnelDeviceOut *ebpf.Program `ebpf:"tunnel_device_out"`
+	TunnelEcn       *ebpf.Program `ebpf:"tunnel_ecn"`
+	TunnelIn        *ebpf.Program `ebpf:"tunnel_in"`
+	TunnelOut       *ebpf.Program `ebpf:"tunnel_out"`
+	TunnelPrepare   *ebpf.Program `ebpf:"tunnel_prepare"`
+	TunnelSend      *ebpf.Program `ebpf:"tunnel_send"`
+	Underlay        *ebpf.Program `ebpf:"underlay"`
+	Upcall          *ebpf.Program `ebpf:"upcall"`
 }
 
 func (p *DatapathPrograms) Close() error {
@@ -1174,6 +1181,8 @@ func (p *DatapathPrograms) Close() error {
 		p.Nd,
 		p.Sctp,
 		p.SetTunnel,
+		p.TunnelDevice,
+		p.TunnelDeviceOut,
 		p.TunnelEcn,
 		p.TunnelIn,
 		p.TunnelOut,

@@ -63,6 +63,8 @@ struct {
 #define TUN_CSUM 4
 #define TUN_KEY 8
 
+#define TTL_DEFAULT 64
+
 #define ECN_MASK 3
 #define ECN_ECT1 1
 #define ECN_ECT0 2
@@ -172,6 +174,29 @@ static __always_inline int fix_protocol(struct __sk_buff *skb)
 {
 	return bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) ||
 	       bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
+}
+
+/* Drops a packet that is longer than the way of a tunnel takes, with over bytes in front of it. The agent tells its sender how
+ * long IP packets can be; the key is that of the packet, with the address that it would have come from. */
+static __always_inline int too_big(struct __sk_buff *skb, union ctx *c, __u32 port, const struct next_hop *hop, __u32 over)
+{
+	struct flow_key *k = &c->key;
+	__u32 mtu = hop->mtu;
+
+	if (k->tun_dst && !k->tun_src) {
+		k->tun_src = hop->src[1] >> 32;
+	} else if (!k->tun_dst && !(k->tun_ipv6_src[0] | k->tun_ipv6_src[1])) {
+		k->tun_ipv6_src[0] = hop->src[0];
+		k->tun_ipv6_src[1] = hop->src[1];
+	}
+	over += c->s.l3 + (skb->vlan_present ? 4 : 0);
+	if (!c->s.l3 || mtu <= over || mtu - over > 0xffff)
+		return drop(c, DROP_TUNNEL_MTU);
+	lose(c->s.in_port, DROP_TUNNEL_MTU);
+	c->s.kind = UPCALL_TOO_BIG;
+	c->s.cookie = (mtu - over) << 16 | port;
+	c->s.last = 1;
+	return go(skb, c, PROG_UPCALL);
 }
 
 /* Whether the options fill their space; those after another in s->hdr from off on. Sets whether one of them is critical. */

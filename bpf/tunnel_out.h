@@ -6,7 +6,6 @@
 #include "tunnel.h"
 
 #define PORTS_DEFAULT (32768u | 61000u << 16)
-#define TTL_DEFAULT 64
 #define DF 0x4000
 
 struct udp_hdr {
@@ -217,20 +216,6 @@ static __always_inline __u64 pseudo_sum(const struct tunnel_scratch *s, int ipv6
 	return sum + sum_words(s->hdr + HDR_L4 - 8, 8);
 }
 
-/* Has the agent tell the sender how long IP packets can be. */
-static __always_inline int too_big(struct __sk_buff *skb, union ctx *c, __u32 port, __u32 mtu, __u32 outer)
-{
-	outer += (c->s.l3 ? c->s.l3 : ETH_LEN) + (skb->vlan_present ? 4 : 0);
-	count_drop(c->s.in_port, DROP_TUNNEL_MTU);
-	mtu = mtu > outer ? mtu - outer : 0;
-	if (mtu > 0xffff)
-		mtu = 0xffff;
-	c->s.kind = UPCALL_TOO_BIG;
-	c->s.cookie = mtu << 16 | port;
-	c->s.last = 1;
-	return go(skb, c, PROG_UPCALL);
-}
-
 /* Puts the outer headers together, then goes on with run_tunnel_send(). */
 static __always_inline int run_tunnel_out(struct __sk_buff *skb, union ctx *c, struct tunnel_scratch *s)
 {
@@ -240,6 +225,8 @@ static __always_inline int run_tunnel_out(struct __sk_buff *skb, union ctx *c, s
 	int ipv6 = !k->tun_dst, csum = !!(k->tun_flags & bpf_htons(TUN_CSUM));
 	struct next_hop *hop;
 
+	if (p && p->tunnel & TUNNEL_DEVICE)
+		return go(skb, c, PROG_TUNNEL_DEVICE);
 	if (c->s.changed)
 		return go(skb, c, PROG_TUNNEL_PREPARE);
 	c->s.tunnel = 0;
@@ -287,7 +274,7 @@ static __always_inline int run_tunnel_out(struct __sk_buff *skb, union ctx *c, s
 	seg = longest(skb, c) + l4 + (ipv6 ? 40 : 20);
 	if (hop->mtu && seg > hop->mtu) {
 		if (!skb->gso_size || c->s.nw_proto != IPPROTO_TCP || skb->gso_size < 2 * HDR_MASK)
-			return too_big(skb, c, n, hop->mtu, seg - longest(skb, c));
+			return too_big(skb, c, n, hop, l4 + (ipv6 ? 40 : 20));
 		s->flags = 0;
 	}
 	outer_ip(s, k, hop, ipv6, kind == TUNNEL_GRE ? IPPROTO_GRE : IPPROTO_UDP, ipv6 ? frame + l4 : frame + l4 + 20);

@@ -198,6 +198,7 @@ func (d *Datapath) load() error {
 		"set_tunnel": bpf.DatapathProgIndexPROG_SET_TUNNEL, "tunnel_out": bpf.DatapathProgIndexPROG_TUNNEL_OUT,
 		"tunnel_prepare": bpf.DatapathProgIndexPROG_TUNNEL_PREPARE, "tunnel_send": bpf.DatapathProgIndexPROG_TUNNEL_SEND,
 		"tunnel_in": bpf.DatapathProgIndexPROG_TUNNEL_IN, "tunnel_ecn": bpf.DatapathProgIndexPROG_TUNNEL_ECN,
+		"tunnel_device_out": bpf.DatapathProgIndexPROG_TUNNEL_DEVICE,
 	} {
 		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
 			return fmt.Errorf("enter program %s: %w", name, err)

@@ -54,8 +54,15 @@ func (d *Datapath) PortAdd(spec datapath.PortSpec) (odp.Port, error) {
 }
 
 func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
-	if spec.Kind == datapath.PortTunnel {
+	if isNative(&spec) {
 		return d.tunnelAdd(spec)
+	}
+	if spec.Kind == datapath.PortTunnel {
+		if err := checkTunnelDevice(&spec); err != nil {
+			return 0, err
+		}
+		t := *spec.Tunnel
+		spec.Tunnel = &t
 	}
 	if spec.Ifindex == 0 {
 		dev, err := net.InterfaceByName(spec.Name)
@@ -72,7 +79,7 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 	for n, p := range d.ports {
 		same := p.spec.Ifindex == spec.Ifindex
 		switch {
-		case p.adopted && same && p.spec.Kind == spec.Kind && (spec.Number == odp.PortNone || spec.Number == n):
+		case p.adopted && same && p.spec.Kind == spec.Kind && sameTunnel(p.spec.Tunnel, spec.Tunnel) && (spec.Number == odp.PortNone || spec.Number == n):
 			// It forwards already, and goes on without a gap.
 			spec.Number = n
 			p.spec, p.adopted = spec, false
@@ -104,7 +111,11 @@ func (d *Datapath) portAdd(spec datapath.PortSpec) (odp.Port, error) {
 	m.UpcallRate = d.perJiffy(d.opts.UpcallRate)
 	m.UpcallBurst = uint32(d.opts.UpcallBurst)
 	m.Name, m.Type = toC(spec.Name), toC(spec.Type)
-	atomic.StoreUint32(&m.Ifindex, uint32(spec.Ifindex))
+	if isTunnelDevice(&spec) {
+		d.setTunnelDevice(m, &spec)
+	} else {
+		atomic.StoreUint32(&m.Ifindex, uint32(spec.Ifindex))
+	}
 	d.portIndex.at[at].Port = uint32(n)
 	atomic.StoreUint32(&d.portIndex.at[at].Ifindex, uint32(spec.Ifindex))
 
@@ -141,8 +152,11 @@ func (d *Datapath) freeNumber(n odp.Port) (odp.Port, error) {
 }
 
 func (d *Datapath) program(k datapath.PortKind) *ebpf.Program {
-	if k == datapath.PortInternal {
+	switch k {
+	case datapath.PortInternal:
 		return d.coll.Programs["egress"]
+	case datapath.PortTunnel:
+		return d.coll.Programs["tunnel_device"]
 	}
 	return d.coll.Programs["ingress"]
 }
@@ -171,7 +185,8 @@ func (d *Datapath) indexPlace(ifindex uint32) (uint32, error) {
 // forget makes the programs forget a port.
 func (d *Datapath) forget(n odp.Port) {
 	m := &d.portMem.at[n]
-	if at, err := d.indexPlace(m.Ifindex); err == nil && m.Ifindex != 0 && d.portIndex.at[at].Ifindex == m.Ifindex {
+	dev := deviceOf(m)
+	if at, err := d.indexPlace(dev); err == nil && dev != 0 && d.portIndex.at[at].Ifindex == dev {
 		atomic.StoreUint32(&d.portIndex.at[at].Ifindex, 0)
 	}
 	atomic.StoreUint32(&m.Ifindex, 0)
@@ -217,9 +232,12 @@ func (d *Datapath) PortPeer(n odp.Port, peer *datapath.Peer) error {
 	case d.ports[n] == nil:
 		return fmt.Errorf("peer of port %d: %w", n, datapath.ErrNoSuchPort)
 	}
+	if d.ports[n].spec.Kind != datapath.PortNetdev {
+		return nil
+	}
 	m := &d.portMem.at[n]
 	length := uint32(0)
-	if peer != nil && d.ports[n].spec.Kind == datapath.PortNetdev && peer.MAC[0]&1 == 0 {
+	if peer != nil && peer.MAC[0]&1 == 0 {
 		length = uint32(peer.MTU) + packet.EthLen
 	}
 	if length == m.PeerLen && (length == 0 || m.PeerMac == peer.MAC) {
@@ -374,14 +392,17 @@ func (d *Datapath) Drops() ([]datapath.Drops, error) {
 func (d *Datapath) adoptPorts() error {
 	for n := range d.portMem.at {
 		m := &d.portMem.at[n]
-		if m.Ifindex == 0 {
+		if deviceOf(m) == 0 {
 			if m.Tunnel != 0 {
 				d.adoptTunnel(odp.Port(n))
 			}
 			continue
 		}
 		spec := datapath.PortSpec{
-			Name: cString(m.Name), Kind: datapath.PortKind(m.Kind), Ifindex: int(m.Ifindex), Type: cString(m.Type), Number: odp.Port(n),
+			Name: cString(m.Name), Kind: datapath.PortKind(m.Kind), Ifindex: int(deviceOf(m)), Type: cString(m.Type), Number: odp.Port(n),
+		}
+		if isTunnelDevice(&spec) {
+			spec.Tunnel = tunnelSpecOf(m)
 		}
 		// A device of that number and name must exist, else the number may be another's by now.
 		if dev, err := net.InterfaceByIndex(spec.Ifindex); err != nil || dev.Name != spec.Name {

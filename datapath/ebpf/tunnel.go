@@ -51,7 +51,7 @@ func tunnelKindOf(t *datapath.TunnelSpec) (kind, key uint32, err error) {
 
 // tunnelSpecOf reads a spec back.
 func tunnelSpecOf(m *bpf.DatapathPort) *datapath.TunnelSpec {
-	return &datapath.TunnelSpec{Type: cString(m.Type), DstPort: be16(m.TunnelPort), GBP: m.Tunnel&tunnelGBP != 0, Native: true}
+	return &datapath.TunnelSpec{Type: cString(m.Type), DstPort: be16(m.TunnelPort), GBP: m.Tunnel&tunnelGBP != 0, Native: m.Tunnel&deviceTunnel == 0}
 }
 
 // tunnelAdd adds a native tunnel port, or says that an adopted one is wanted.
@@ -72,6 +72,12 @@ func (d *Datapath) tunnelAdd(spec datapath.PortSpec) (odp.Port, error) {
 	}
 	for n, p := range d.ports {
 		if !isNative(&p.spec) {
+			if p.adopted && p.spec.Name == spec.Name {
+				// It was the kernel's.
+				if err := d.portDel(n); err != nil {
+					return 0, err
+				}
+			}
 			continue
 		}
 		_, other, err := tunnelKindOf(p.spec.Tunnel)

@@ -46,7 +46,7 @@ go test -c -o "$bin/ebpf.test" ./datapath/ebpf
 go test -c -o "$bin/integration.test" ./integration
 
 load='TestBudget|TestOpenErrors|TestTraffic|TestVLAN|TestLists|TestCopies|TestMPLSTraffic|TestPeer|TestRestart|TestKill|TestNothingIsLeft'
-smoke='TestOpenFlow|TestRewrite|TestInternalPort|TestPatchPorts|TestRestartKeepsEverything'
+smoke='TestOpenFlow|TestRewrite|TestInternalPort|TestPatchPorts|TestRestartKeepsEverything|TestKernelTunnels'
 proof='TestDifferential(Conntrack|ALG)?'
 pairs=30000
 limit=1800
@@ -76,7 +76,7 @@ for k in "${kernels[@]}"; do
   OVS_BPF_BIN=$bin "$vm_run" -k "$k" -t $limit -e OVS_BPF_BIN -- bash -c '
     set -e
     uname -r
-    for m in tun veth sch_ingress cls_bpf 8021q; do modprobe $m; done
+    for m in tun veth sch_ingress cls_bpf 8021q vxlan geneve ip_gre ip6_gre; do modprobe $m; done
     cd datapath/ebpf
     "$OVS_BPF_BIN/ebpf.test" -test.v -test.run "^($1)$"
     "$OVS_BPF_BIN/ebpf.test" -test.v -test.run "^$4$" -pairs "$3" -conversations "$3"
