@@ -329,8 +329,10 @@ func TestSYNFlood(t *testing.T) {
 		t.Errorf("%d connections, room for %d; %d gave way", n, room, out)
 	}
 	h.syn.sport, h.synACK.dport, h.ack.sport = 7000, 7000, 7000
-	srcs.send(c, c.a, h.syn.bytes(true), 0, 100)
-	dsts.send(c, c.b, h.synACK.bytes(true), 0, 100)
+	for i := range 100 {
+		srcs.send(c, c.a, h.syn.bytes(true), i, i+1)
+		dsts.send(c, c.b, h.synACK.bytes(true), i, i+1)
+	}
 	if n := c.passed(c.b, trackedReply); n != conns+100 {
 		t.Errorf("%d answers to new connections after the flood, want 100", int(n)-conns)
 	}

@@ -55,6 +55,9 @@ func TestBench(t *testing.T) {
 			if m.ctl {
 				want[s.Name] = 2
 			}
+			if m.ct {
+				want[s.Name] = 3
+			}
 		}
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -131,6 +132,19 @@ func (d *daemon) purge(ctx context.Context) error {
 			return fmt.Errorf("%d megaflows stay after revalidator/purge", n)
 		}
 	}
+}
+
+func (d *daemon) maxConns(ctx context.Context) (int, error) {
+	out, err := d.tool(ctx, "ovs-appctl", "dpctl/ct-get-maxconns")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(out))
+}
+
+func (d *daemon) setMaxConns(ctx context.Context, n int) error {
+	_, err := d.tool(ctx, "ovs-appctl", "dpctl/ct-set-maxconns", strconv.Itoa(n))
+	return err
 }
 
 const (

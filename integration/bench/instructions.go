@@ -48,10 +48,10 @@ func instructions(ctx context.Context, o *options) error {
 		return err
 	}
 	l()
-	fmt.Fprintf(o.out, "%-34s %6d  all others: above this\n", "dropped at the same ingress", base)
+	fmt.Fprintf(o.out, "%-52s %6d  all others: above this\n", "dropped at the same ingress", base)
 	tell := func(name string, n uint64, err error) error {
 		if err == nil {
-			fmt.Fprintf(o.out, "%-34s %6d\n", name, int64(n)-int64(base))
+			fmt.Fprintf(o.out, "%-52s %6d\n", name, int64(n)-int64(base))
 		}
 		return err
 	}
@@ -103,7 +103,7 @@ func instructions(ctx context.Context, o *options) error {
 			}
 		}
 	}
-	return nil
+	return trackedInstructions(ctx, b, tell)
 }
 
 func drop(int) asm.Instructions {

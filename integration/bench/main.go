@@ -157,7 +157,7 @@ func bench(ctx context.Context, o *options) error {
 			// Each forwarder comes after each other one in turn.
 			for i := range beds {
 				b := beds[(i+round)%len(beds)]
-				if m.ctl && b.ctl == nil {
+				if m.ctl && b.ctl == nil || m.ct && b.track == nil {
 					continue
 				}
 				if err := ctx.Err(); err != nil {

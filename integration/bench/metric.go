@@ -27,6 +27,7 @@ type metric struct {
 	name    string
 	series  []series
 	ctl     bool // only for forwarders that rules can be given to
+	ct      bool // only for those that track connections
 	measure func(context.Context, *options, *bed) ([]float64, error)
 }
 
@@ -54,6 +55,10 @@ func metrics() []metric {
 		{name: "set-up", ctl: true, series: []series{{"set-up rate", "flows/s", false}, {"set-up lost", "fraction", true}}, measure: setUp},
 		{name: "set-up latency", ctl: true, series: []series{{"set-up p50", "us", true}, {"set-up p99", "us", true}}, measure: setUpLatency},
 		{name: "explosion", ctl: true, series: []series{{"explosion", "share", false}}, measure: explosion},
+		{name: "connections", ct: true, series: []series{{"connections", "conns/s", false}}, measure: tracked(true, connections)},
+		{name: "tracked stream", ct: true, series: []series{{"tracked stream", "bit/s", false}}, measure: tracked(false, iperf("-l", "128K"))},
+		{name: "tracked packets", ct: true, series: []series{{"tracked packets", "packets/s", false}}, measure: tracked(false, trackedPackets)},
+		{name: "SYN flood", ct: true, series: []series{{"SYN flood", "share", false}}, measure: tracked(false, synFlood)},
 		{name: "scale", ctl: true, series: []series{
 			{"first bundle", "s", true}, {"first bundle CPU", "s", true}, {"second bundle", "s", true}, {"second bundle CPU", "s", true}, {"rule memory", "bytes", true}, {"translation", "us", true},
 		}, measure: scale},
@@ -78,6 +83,11 @@ func packets(o *options, b *bed, n int, flow func(int) header) ([]float64, error
 	}); err != nil {
 		return nil, err
 	}
+	return flood(o, b, fr)
+}
+
+// flood is how many packets a second of those in fr arrive, when one CPU sends as many as it can.
+func flood(o *options, b *bed, fr []byte) ([]float64, error) {
 	var rate float64
 	err := on(place{ns: b.hosts[0], cpu: cpuTX, fifo: o.fifo}, func() error {
 		s, err := newSender(hostDevice, fr)

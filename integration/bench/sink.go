@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UDP ports of the generator's packets; all else passes the sink.
+// UDP and TCP ports of the generator's packets; all else passes the sink.
 const (
 	firstPort = 9000
 	stampPort = 9999 // of packets whose time of arrival is noted
@@ -76,25 +76,27 @@ const (
 	offDstPort = 36
 	offSeq     = 42
 	frameLen   = 64
+	sinkLen    = 54 // the bridge takes away what is behind the IP packet, if it shows it to netfilter
 
 	verdictNext = -1
 	verdictDrop = 2
 )
 
 func (s *sink) program() asm.Instructions {
-	pass, drop := "pass", "drop"
+	pass, drop, ports := "pass", "drop", "ports"
 	return asm.Instructions{
 		asm.LoadMem(asm.R7, asm.R1, skbData, asm.Word),
 		asm.LoadMem(asm.R2, asm.R1, skbDataEnd, asm.Word),
 		asm.Mov.Reg(asm.R3, asm.R7),
-		asm.Add.Imm(asm.R3, frameLen),
+		asm.Add.Imm(asm.R3, sinkLen),
 		asm.JGT.Reg(asm.R3, asm.R2, pass),
 		asm.LoadMem(asm.R2, asm.R7, offEthType, asm.Half),
 		asm.HostTo(asm.BE, asm.R2, asm.Half),
 		asm.JNE.Imm(asm.R2, unix.ETH_P_IP, pass),
 		asm.LoadMem(asm.R2, asm.R7, offProto, asm.Byte),
+		asm.JEq.Imm(asm.R2, unix.IPPROTO_TCP, ports),
 		asm.JNE.Imm(asm.R2, unix.IPPROTO_UDP, pass),
-		asm.LoadMem(asm.R6, asm.R7, offDstPort, asm.Half),
+		asm.LoadMem(asm.R6, asm.R7, offDstPort, asm.Half).WithSymbol(ports),
 		asm.HostTo(asm.BE, asm.R6, asm.Half),
 		asm.JLT.Imm(asm.R6, firstPort, pass),
 		asm.JGT.Imm(asm.R6, stampPort, pass),
