@@ -63,6 +63,9 @@ func runLikeStock(t *testing.T, cases []stockCase) {
 // conjuncts are the lines of a trace that the stock daemon of the test machines (3.1) does not have yet.
 var conjuncts = regexp.MustCompile(`(?m)^ *-> conj\..*\n`)
 
+// logTime is when a tool logged something.
+var logTime = regexp.MustCompile(`(?m)^[0-9T:.-]+Z\|`)
+
 // step does one step and returns what it printed.
 func (s *sim) step(step string) string {
 	s.t.Helper()
@@ -77,7 +80,7 @@ func (s *sim) step(step string) string {
 		return conjuncts.ReplaceAllString(out, "")
 	case "ofctl":
 		out, code := s.Try("ovs-ofctl", strings.Fields(arg)...)
-		return fmt.Sprintf("%s\nexit %d", out, code)
+		return fmt.Sprintf("%s\nexit %d", logTime.ReplaceAllString(out, ""), code)
 	default:
 		s.receive(word, arg)
 	}
