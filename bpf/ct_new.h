@@ -9,6 +9,7 @@
 #define CT_MAX_PORTS 256
 #define CT_ALLOC_WORDS 4096 /* words of ct_used that are looked at for a free slot */
 #define CT_EVICT_SLOTS 256  /* slots of which one without reply gives way */
+#define CT_EVICT_MOST 1024  /* slots that are looked at for the first one */
 #define CT_MAX_OVER 8       /* CPUs that are above the maximum for the moment of an eviction */
 #define CT_RETRIES 2
 
@@ -83,6 +84,8 @@ static long ct_evict_one(__u32 i, struct ct_search *x)
 	__u32 slot = (x->start + i) & (ct_words * 64 - 1);
 	struct ct_conn *n = bpf_map_lookup_elem(&ct_conns, &slot);
 
+	if (x->found && i >= CT_EVICT_SLOTS)
+		return 1;
 	if (!n || !n->used || n->replied || (x->found && (__s64)(n->expires - x->oldest) >= 0))
 		return 0;
 	x->found = 1;
@@ -98,7 +101,7 @@ static __always_inline int ct_evict(__u64 now)
 	struct ct_search x = { .start = bpf_get_prandom_u32() };
 	struct ct_counts *n = ct_counts_get();
 
-	bpf_loop(CT_EVICT_SLOTS, ct_evict_one, &x, 0);
+	bpf_loop(CT_EVICT_MOST, ct_evict_one, &x, 0);
 	if (!x.found || !ct_remove(x.slot, x.gen))
 		return 0;
 	if (n && (__s64)(x.oldest - now) > 0)
