@@ -329,7 +329,7 @@ func TestSYNFlood(t *testing.T) {
 		t.Errorf("%d connections, room for %d; %d gave way", n, room, out)
 	}
 	h.syn.sport, h.synACK.dport, h.ack.sport = 7000, 7000, 7000
-	for i := range 100 {
+	for i := range 100 { // one by one: those that begin in the moment of the flood may give way, too
 		srcs.send(c, c.a, h.syn.bytes(true), i, i+1)
 		dsts.send(c, c.b, h.synACK.bytes(true), i, i+1)
 	}
