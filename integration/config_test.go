@@ -227,6 +227,10 @@ func TestRestartKeepsEverything(t *testing.T) {
 	addBridge(e, b, a)
 	e.Vsctl("add-port", "br0", "in0", "--", "set", "interface", "in0", "type=internal", "ofport_request=9")
 	a.Reach("10.1.1.2")
+	// Hosts confirm their neighbours after some seconds, by ARP that goes up: where a start takes longer, as on an emulated
+	// machine, they would stop to send for want of an answer.
+	e.In(a.NS, "ip", "neigh", "replace", "10.1.1.2", "lladdr", b.MAC(), "dev", "eth0", "nud", "permanent")
+	e.In(b.NS, "ip", "neigh", "replace", "10.1.1.1", "lladdr", a.MAC(), "dev", "eth0", "nud", "permanent")
 	ports := func() string {
 		var s strings.Builder
 		for _, p := range []string{a.Port, b.Port, "in0", "br0"} {
