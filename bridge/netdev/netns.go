@@ -24,7 +24,10 @@ func currentNamespace() (namespace, error) {
 func (n namespace) close() error { return n.handle.Close() }
 
 // do runs f in the namespace.
-func (n namespace) do(f func() error) error {
+func (n namespace) do(f func() error) error { return In(n.handle, f) }
+
+// In runs f on a thread in the namespace.
+func In(ns netns.NsHandle, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		// Not unlocked after a move: the thread then ends with the goroutine, and nothing else
@@ -36,9 +39,9 @@ func (n namespace) do(f func() error) error {
 			return
 		}
 		defer here.Close()
-		if here.Equal(n.handle) {
+		if here.Equal(ns) {
 			defer runtime.UnlockOSThread()
-		} else if err := netns.Set(n.handle); err != nil {
+		} else if err := netns.Set(ns); err != nil {
 			done <- fmt.Errorf("enter network namespace: %w", err)
 			return
 		}

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"syscall"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 )
 
 // Packets of native tunnels have no socket on the host, so what routers say of them is heard here: "fragmentation
@@ -96,7 +96,7 @@ func (t TooBig) port(b []byte) (TooBig, bool) {
 // listen opens a raw socket in the host's namespace.
 func (l *Linux) listen(family, proto, level, option int, filter string) (*os.File, error) {
 	var f *os.File
-	err := l.do(func() error {
+	err := netdev.In(l.ns, func() error {
 		fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
 		if err != nil {
 			return err
@@ -169,27 +169,4 @@ func hear(ctx context.Context, f *os.File, c *Changes, parse func([]byte) (TooBi
 			c.SetTooBig(t)
 		}
 	}
-}
-
-// do runs f in the host's namespace.
-func (l *Linux) do(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		// Not unlocked after a move: the thread ends with the goroutine.
-		runtime.LockOSThread()
-		here, err := netns.Get()
-		if err != nil {
-			done <- fmt.Errorf("network namespace of this thread: %w", err)
-			return
-		}
-		defer here.Close()
-		if here.Equal(l.ns) {
-			defer runtime.UnlockOSThread()
-		} else if err := netns.Set(l.ns); err != nil {
-			done <- fmt.Errorf("enter network namespace: %w", err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }
