@@ -155,17 +155,17 @@ func (s *sim) contains(what, out string, want ...string) {
 
 // monitor is an ovs-ofctl monitor that is connected.
 type monitor struct {
-	s    *sim
-	ctl  string
-	stop func() string
+	s        *sim
+	ctl, out string // its control socket and the file of what it prints
+	stop     func() string
 }
 
 func (s *sim) monitor(args ...string) *monitor { return s.monitorOf("br0", args...) }
 
 func (s *sim) monitorOf(bridge string, args ...string) *monitor {
 	s.t.Helper()
-	m := &monitor{s: s, ctl: filepath.Join(s.Dir, bridge+".monitor.ctl")}
-	m.stop = s.Background("", "ovs-ofctl", append([]string{"monitor", bridge, "--unixctl=" + m.ctl}, args...)...)
+	m := &monitor{s: s, ctl: filepath.Join(s.Dir, bridge+".monitor.ctl"), out: filepath.Join(s.Dir, bridge+".monitor.out")}
+	m.stop = s.Background("", "sh", append([]string{"-c", `exec ovs-ofctl monitor "$@" >"$0" 2>&1`, m.out, bridge, "--unixctl=" + m.ctl}, args...)...)
 	s.Eventually("the monitor answers", func() error {
 		if out, code := s.Try("ovs-appctl", "-t", m.ctl, "ofctl/barrier"); code != 0 {
 			return fmt.Errorf("%s", out)
@@ -180,5 +180,16 @@ func (m *monitor) output() string {
 	m.s.t.Helper()
 	m.s.Appctl("-t", m.ctl, "ofctl/barrier")
 	m.s.Appctl("-t", m.ctl, "exit")
-	return m.stop()
+	m.stop()
+	return m.printed()
+}
+
+// printed is what the monitor has printed so far.
+func (m *monitor) printed() string {
+	m.s.t.Helper()
+	b, err := os.ReadFile(m.out)
+	if err != nil {
+		m.s.t.Fatal(err)
+	}
+	return string(b)
 }
