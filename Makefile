@@ -1,4 +1,4 @@
-# ovs-bpf. The targets for people: build, demo, test, test-kernels, bench, lint, install. All but install work in a fresh clone.
+# ovs-bpf. The targets for people: build, demo, demo-ovn, test, test-kernels, bench, lint, install. All but install work in a fresh clone.
 
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
@@ -19,7 +19,7 @@ FUZZTIME   ?= 10
 RAPID = $$(grep -rl pgregory.net/rapid --include='*_test.go' . | xargs -n1 dirname | sort -u)
 PLAIN = $$($(GO) list ./... | grep -v '/integration\(/\|$$\)' | grep -vxF "$$($(GO) list $(RAPID))")
 
-.PHONY: all build demo test unit integration fuzz test-kernels bench instructions microbench generate check-generated lint setup install clean
+.PHONY: all build demo demo-ovn test unit integration fuzz test-kernels bench instructions microbench generate check-generated lint setup install clean
 
 all: build
 
@@ -33,6 +33,9 @@ setup:
 demo: setup build
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./integration/demo/vlantag
 	integration/demo/demo.sh
+
+demo-ovn: setup build
+	integration/demo/ovn.sh
 
 test: setup unit integration
 
