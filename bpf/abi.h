@@ -41,8 +41,9 @@ struct port {
 #define PORT_PROBES 8
 struct port_index {
 	__u32 ifindex;
-	__u32 port;
+	__u32 port; /* with PORT_POLICED: no packet is looked up before its policer has let it pass */
 };
+#define PORT_POLICED 0x80000000u
 
 /* Why a packet was dropped. Below DROP_DATAPATH: odp.DropReason of a translation. */
 enum drop_reason {
@@ -63,6 +64,7 @@ enum drop_reason {
 	DROP_TUNNEL,     /* no tunnel can be built of the key */
 	DROP_TUNNEL_MTU, /* longer than the way of a tunnel allows */
 	DROP_TUNNEL_ECN, /* met congestion outside, and cannot say so inside (RFC 6040) */
+	DROP_POLICING,   /* the port is above its ingress policing rate */
 	DROP_MAX,
 };
 
@@ -231,6 +233,14 @@ struct dp_meter {
 	__u64 since; /* ktime of its making */
 	__u64 packets, bytes;
 	struct meter_band band[METER_BANDS];
+};
+
+/* Ingress policing of a port: a packet needs room in both buckets, of bits and of packets. size 0: no limit. */
+#define POLICER_BITS 0
+#define POLICER_PACKETS 1
+struct policer {
+	__u64 time; /* as of dp_meter */
+	struct meter_band band[2];
 };
 
 #define CT_WORDS (KW_MPLS_LSE0 - KW_CT_STATE)

@@ -13,6 +13,7 @@
 #include "meter.h"
 #include "mpls.h"
 #include "nd.h"
+#include "police.h"
 #include "tunnel_device.h"
 #include "tunnel_in.h"
 #include "tunnel_out.h"
@@ -37,24 +38,9 @@ static __always_inline __u32 port_of(__u32 ifindex)
 	return PORT_NONE;
 }
 
-static __always_inline int receive(struct __sk_buff *skb, __u32 sender)
+/* Looks up a packet that has just come in. */
+static __always_inline int begin(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, __u32 len)
 {
-	__u32 port = port_of(skb->ifindex), len = frame_len(skb);
-	struct port_counts *pc;
-	struct cpu *cpu;
-	union ctx *c;
-
-	if (port >= max_ports)
-		return TC_ACT_UNSPEC; /* PORT_NONE */
-	cpu = cpu_get();
-	c = ctx_of(cpu);
-	if (!c)
-		return drop_port(port, DROP_NESTING);
-	pc = port_counts_get(cpu, port);
-	pc->rx_packets++;
-	pc->rx_bytes += len;
-	pair(in_port, sender, port, sender);
-	start(skb, c, port, 0, 0);
 	if (parse_plain(skb, c, len))
 		return classify(skb, c, cpu, len, 0);
 	switch (parse(skb, c)) {
@@ -64,6 +50,47 @@ static __always_inline int receive(struct __sk_buff *skb, __u32 sender)
 		return drop(c, DROP_HEADERS);
 	}
 	return classify(skb, c, cpu, len, 0);
+}
+
+/* Counts a packet and makes it the one in hand; NULL: of too many at once. */
+static __always_inline union ctx *take(struct __sk_buff *skb, struct cpu *cpu, __u32 port, __u32 sender, __u32 len)
+{
+	union ctx *c = ctx_of(cpu);
+	struct port_counts *pc;
+
+	if (!c)
+		return NULL;
+	pc = port_counts_get(cpu, port);
+	pc->rx_packets++;
+	pc->rx_bytes += len;
+	pair(in_port, sender, port, sender);
+	start(skb, c, port, 0, 0);
+	return c;
+}
+
+/* The index names a policed port by a number that no port has. */
+static __always_inline int receive_policed(struct __sk_buff *skb, __u32 port, __u32 sender)
+{
+	union ctx *c;
+
+	port ^= PORT_POLICED;
+	if (port >= max_ports)
+		return TC_ACT_UNSPEC; /* PORT_NONE */
+	c = take(skb, cpu_get(), port, sender, frame_len(skb));
+	return c ? go(skb, c, PROG_POLICE) : drop_port(port, DROP_NESTING);
+}
+
+static __always_inline int receive(struct __sk_buff *skb, __u32 sender)
+{
+	__u32 port = port_of(skb->ifindex), len = frame_len(skb);
+	struct cpu *cpu;
+	union ctx *c;
+
+	if (port >= max_ports)
+		return receive_policed(skb, port, sender);
+	cpu = cpu_get();
+	c = take(skb, cpu, port, sender, len);
+	return c ? begin(skb, c, cpu, len) : drop_port(port, DROP_NESTING);
 }
 
 /* Of a netdev port: what the device received. */
@@ -246,6 +273,18 @@ int meter(struct __sk_buff *skb)
 	union ctx *c = ctx_get();
 
 	return c ? run_meter(skb, c) : TC_ACT_SHOT;
+}
+
+/* A packet of a policed port, before it is looked at. */
+SEC("tc")
+int police(struct __sk_buff *skb)
+{
+	struct cpu *cpu = cpu_get();
+	union ctx *c = ctx_of(cpu);
+
+	if (!c)
+		return TC_ACT_SHOT;
+	return police_passes(skb, c->s.in_port) ? begin(skb, c, cpu, frame_len(skb)) : drop(c, DROP_POLICING);
 }
 
 /* These end or go on with the actions. */

@@ -471,7 +471,8 @@ const (
 	DatapathDropReasonDROP_TUNNEL       DatapathDropReason = 45
 	DatapathDropReasonDROP_TUNNEL_MTU   DatapathDropReason = 46
 	DatapathDropReasonDROP_TUNNEL_ECN   DatapathDropReason = 47
-	DatapathDropReasonDROP_MAX          DatapathDropReason = 48
+	DatapathDropReasonDROP_POLICING     DatapathDropReason = 48
+	DatapathDropReasonDROP_MAX          DatapathDropReason = 49
 )
 
 type DatapathFlowSlot struct {
@@ -540,6 +541,19 @@ type DatapathOrder struct {
 	Id       [256]uint16
 }
 
+type DatapathPolicer struct {
+	_    structs.HostLayout
+	Time uint64
+	Band [2]struct {
+		_       structs.HostLayout
+		Rate    uint64
+		Size    uint64
+		Tokens  int64
+		Packets uint64
+		Bytes   uint64
+	}
+}
+
 type DatapathPort struct {
 	_           structs.HostLayout
 	Ifindex     uint32
@@ -569,7 +583,7 @@ type DatapathPortCounts struct {
 
 type DatapathPortDrops struct {
 	_     structs.HostLayout
-	Drops [48]uint64
+	Drops [49]uint64
 }
 
 type DatapathPortIndex struct {
@@ -619,7 +633,8 @@ const (
 	DatapathProgIndexPROG_TUNNEL_IN      DatapathProgIndex = 27
 	DatapathProgIndexPROG_TUNNEL_ECN     DatapathProgIndex = 28
 	DatapathProgIndexPROG_TUNNEL_DEVICE  DatapathProgIndex = 29
-	DatapathProgIndexPROG_MAX            DatapathProgIndex = 30
+	DatapathProgIndexPROG_POLICE         DatapathProgIndex = 30
+	DatapathProgIndexPROG_MAX            DatapathProgIndex = 31
 )
 
 type DatapathSubtable struct {
@@ -799,6 +814,7 @@ const (
 	DatapathMapInjects          = "injects"
 	DatapathMapMeters           = "meters"
 	DatapathMapNextHops         = "next_hops"
+	DatapathMapPolicers         = "policers"
 	DatapathMapPortDrop         = "port_drop"
 	DatapathMapProgs            = "progs"
 	DatapathMapRings            = "rings"
@@ -831,6 +847,7 @@ const (
 	DatapathProgMore            = "more"
 	DatapathProgMpls            = "mpls"
 	DatapathProgNd              = "nd"
+	DatapathProgPolice          = "police"
 	DatapathProgSctp            = "sctp"
 	DatapathProgSetTunnel       = "set_tunnel"
 	DatapathProgTunnelDevice    = "tunnel_device"
@@ -930,6 +947,7 @@ type DatapathProgramSpecs struct {
 	More            *ebpf.ProgramSpec `ebpf:"more"`
 	Mpls            *ebpf.ProgramSpec `ebpf:"mpls"`
 	Nd              *ebpf.ProgramSpec `ebpf:"nd"`
+	Police          *ebpf.ProgramSpec `ebpf:"police"`
 	Sctp            *ebpf.ProgramSpec `ebpf:"sctp"`
 	SetTunnel       *ebpf.ProgramSpec `ebpf:"set_tunnel"`
 	TunnelDevice    *ebpf.ProgramSpec `ebpf:"tunnel_device"`
@@ -969,6 +987,7 @@ type DatapathMapSpecs struct {
 	Injects          *ebpf.MapSpec `ebpf:"injects"`
 	Meters           *ebpf.MapSpec `ebpf:"meters"`
 	NextHops         *ebpf.MapSpec `ebpf:"next_hops"`
+	Policers         *ebpf.MapSpec `ebpf:"policers"`
 	PortDrop         *ebpf.MapSpec `ebpf:"port_drop"`
 	Progs            *ebpf.MapSpec `ebpf:"progs"`
 	Rings            *ebpf.MapSpec `ebpf:"rings"`
@@ -1043,6 +1062,7 @@ type DatapathMaps struct {
 	Injects          *ebpf.Map `ebpf:"injects"`
 	Meters           *ebpf.Map `ebpf:"meters"`
 	NextHops         *ebpf.Map `ebpf:"next_hops"`
+	Policers         *ebpf.Map `ebpf:"policers"`
 	PortDrop         *ebpf.Map `ebpf:"port_drop"`
 	Progs            *ebpf.Map `ebpf:"progs"`
 	Rings            *ebpf.Map `ebpf:"rings"`
@@ -1075,6 +1095,7 @@ func (m *DatapathMaps) Close() error {
 		m.Injects,
 		m.Meters,
 		m.NextHops,
+		m.Policers,
 		m.PortDrop,
 		m.Progs,
 		m.Rings,
@@ -1138,6 +1159,7 @@ type DatapathPrograms struct {
 	More            *ebpf.Program `ebpf:"more"`
 	Mpls            *ebpf.Program `ebpf:"mpls"`
 	Nd              *ebpf.Program `ebpf:"nd"`
+	Police          *ebpf.Program `ebpf:"police"`
 	Sctp            *ebpf.Program `ebpf:"sctp"`
 	SetTunnel       *ebpf.Program `ebpf:"set_tunnel"`
 	TunnelDevice    *ebpf.Program `ebpf:"tunnel_device"`
@@ -1179,6 +1201,7 @@ func (p *DatapathPrograms) Close() error {
 		p.More,
 		p.Mpls,
 		p.Nd,
+		p.Police,
 		p.Sctp,
 		p.SetTunnel,
 		p.TunnelDevice,

@@ -160,6 +160,7 @@ func (b *Bridge) configure() {
 	b.macs.SetFloodVLANs(flood)
 	for _, i := range b.sortedIfaces() {
 		i.settings(smallest)
+		i.police()
 		i.configureBFD()
 	}
 }

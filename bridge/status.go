@@ -184,8 +184,11 @@ func (i *iface) stats(counters map[odp.Port]datapath.PortStats) netdev.Stats {
 	if dp, ok := counters[i.odp]; ok && (i.typ == netdev.Internal || i.typ == netdev.Tap || i.dev == nil) {
 		s.RxPackets, s.RxBytes, s.TxPackets, s.TxBytes = dp.RxPackets, dp.RxBytes, dp.TxPackets, dp.TxBytes
 		s.RxDropped, s.TxDropped = dp.RxDropped, dp.TxDropped
-	} else if ok && i.direct {
-		s.TxPackets, s.TxBytes = dp.TxPackets, dp.TxBytes
+	} else if ok {
+		s.RxDropped += dp.RxPoliced
+		if i.direct {
+			s.TxPackets, s.TxBytes = dp.TxPackets, dp.TxBytes
+		}
 	}
 	return s
 }
@@ -196,7 +199,11 @@ func (i *iface) allStats(counters map[odp.Port]datapath.PortStats) map[string]ui
 	if i.deviceless() {
 		return map[string]uint64{"rx_packets": s.RxPackets, "rx_bytes": s.RxBytes, "tx_packets": s.TxPackets, "tx_bytes": s.TxBytes}
 	}
-	return maps.Collect(s.All())
+	all := maps.Collect(s.All())
+	if n := counters[i.odp].RxPoliced; n > 0 || policing(i.row).On() {
+		all["ovs_rx_qos_drops"] = n // OVS's name where it drops such packets itself
+	}
+	return all
 }
 
 // linkWord is the link of bpf/show.

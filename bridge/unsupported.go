@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 
+	"github.com/ovs-bpf/ovs-bpf/bridge/tunnel"
 	"github.com/ovs-bpf/ovs-bpf/ovsdb"
 )
 
@@ -31,8 +32,9 @@ func unsupported(b *ovsdb.Bridge) []string {
 		say(len(p.Interfaces) > 1, "port %s: bonds are not supported; only its first interface sends", p.Name)
 		say(p.QoS != nil, "port %s: QoS is not supported; packets are sent unshaped", p.Name)
 		for _, i := range p.Interfaces {
-			say(i.IngressPolicingRate != 0 || i.IngressPolicingKpktsRate != 0,
-				"interface %s: ingress policing is not supported; packets are not limited", i.Name)
+			typ := effectiveType(b.Name, i)
+			say(policing(i).On() && (typ == typePatch || tunnel.Is(typ)),
+				"interface %s: ingress policing of %s ports is not supported; packets are not limited", i.Name, typ)
 			say(i.CFMMPID != nil, "interface %s: CFM is not supported; no session is made", i.Name)
 			say(i.LLDP["enable"] == "true", "interface %s: LLDP is not supported; nothing is sent", i.Name)
 		}

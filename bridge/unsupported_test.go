@@ -14,7 +14,7 @@ func TestUnsupportedIsNamed(t *testing.T) {
 		NetFlow: &ovsdb.NetFlow{}, SFlow: &ovsdb.SFlow{},
 		Mirrors: []*ovsdb.Mirror{{Name: "m0"}},
 		Ports: []*ovsdb.Port{{Name: "bond0", QoS: &ovsdb.QoS{}, Interfaces: []*ovsdb.Interface{
-			{Name: "a", IngressPolicingRate: 1000},
+			{Name: "a", Type: "patch", IngressPolicingRate: 1000},
 			{Name: "b", LLDP: map[string]string{"enable": "true"}, CFMMPID: new(int)},
 		}}},
 	}

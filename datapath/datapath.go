@@ -67,6 +67,7 @@ type PortInfo struct {
 // PortStats counts what the datapath saw on a port.
 type PortStats struct {
 	RxPackets, RxBytes, TxPackets, TxBytes, RxDropped, TxDropped uint64
+	RxPoliced                                                    uint64 // of RxDropped, for Policing
 }
 
 // Flow is a megaflow: packets whose key agrees with Match in the masked bits get Actions.

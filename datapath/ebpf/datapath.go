@@ -124,6 +124,7 @@ type Datapath struct {
 	portIndex mapping[bpf.DatapathPortIndex]
 	cpuMem    cpuRecords
 	meters    mapping[bpf.DatapathDpMeter]
+	policers  mapping[bpf.DatapathPolicer] // by port
 	conns     conns
 	ports     map[odp.Port]*port
 	underlays map[int]hook // by ifindex: devices on which packets of native tunnels arrive
@@ -373,6 +374,7 @@ func (d *Datapath) release() {
 	d.portIndex.close()
 	d.cpuMem.close()
 	d.meters.close()
+	d.policers.close()
 	d.conns.close()
 	if d.coll != nil {
 		d.coll.Close()

@@ -36,6 +36,7 @@ type differ struct {
 	pieces    conntrack.FragmentStatus   // before it
 	aged      uint64                     // jiffies of the last age
 	limits    int                        // cases that were given up at a limit that only the programs have
+	policing  map[odp.Port]datapath.Policing
 }
 
 func newDiffer(t *testing.T) *differ {
@@ -169,6 +170,11 @@ func (x *differ) oracle(c *diffCase) (*oracle, error) {
 			return nil, err
 		}
 		if err := o.Attach(p, func(pkt *datapath.Packet) { o.now.out[p] = append(o.now.out[p], slices.Clone(pkt.Data)) }); err != nil {
+			return nil, err
+		}
+	}
+	for p, limits := range x.policing {
+		if err := o.PortPolice(p, limits); err != nil {
 			return nil, err
 		}
 	}
@@ -422,7 +428,7 @@ func (x *differ) packet(i int, p *diffPacket, o *oracle, refs []datapath.FlowRef
 	if got := hits(x.d, refs); !slices.Equal(got, o.now.hits) {
 		return differs("hit", "packets of flows: want %v, got %v (before: %v); reason %q", o.now.hits, got, was, reason(res))
 	}
-	if res == nil {
+	if res == nil || res.Reason == "ingress_policing" {
 		return nil
 	}
 	// The key is compared where nothing has changed it: no flow that was hit goes on behind its outputs.

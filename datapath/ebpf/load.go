@@ -47,6 +47,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"next_hops": maxNextHops,
 		"underlays": maxUnderlays,
 		"tunnels":   uint32(o.MaxPorts),
+		"policers":  uint32(o.MaxPorts),
 	} {
 		spec.Maps[name].MaxEntries = n
 	}
@@ -199,6 +200,7 @@ func (d *Datapath) load() error {
 		"tunnel_prepare": bpf.DatapathProgIndexPROG_TUNNEL_PREPARE, "tunnel_send": bpf.DatapathProgIndexPROG_TUNNEL_SEND,
 		"tunnel_in": bpf.DatapathProgIndexPROG_TUNNEL_IN, "tunnel_ecn": bpf.DatapathProgIndexPROG_TUNNEL_ECN,
 		"tunnel_device_out": bpf.DatapathProgIndexPROG_TUNNEL_DEVICE,
+		"police":            bpf.DatapathProgIndexPROG_POLICE,
 	} {
 		if err := d.coll.Maps["progs"].Put(uint32(at), d.coll.Programs[name]); err != nil {
 			return fmt.Errorf("enter program %s: %w", name, err)
@@ -247,7 +249,7 @@ func (d *Datapath) makeRings(inner *ebpf.MapSpec) error {
 
 func (d *Datapath) mapMemory() error {
 	m, t := d.coll.Maps, &d.table
-	var errs [12]error
+	var errs [13]error
 	t.config, errs[0] = mapArray[bpf.DatapathDpConfig](m["config"])
 	t.slots, errs[1] = mapArray[bpf.DatapathFlowSlot](m[tableName("slots")])
 	t.acts, errs[2] = mapArray[bpf.DatapathActBlock](m["acts"])
@@ -259,6 +261,7 @@ func (d *Datapath) mapMemory() error {
 	d.portIndex, errs[8] = mapArray[bpf.DatapathPortIndex](m[tableName("port_idx")])
 	d.meters, errs[9] = mapArray[bpf.DatapathDpMeter](m["meters"])
 	t.tails, errs[11] = mapArray[bpf.DatapathKeyTail](m[tableName("key_tails")])
+	d.policers, errs[12] = mapArray[bpf.DatapathPolicer](m["policers"])
 	d.cpuMem, errs[10] = mapCPUs(m[tableName("cpus")], d.opts.MaxPorts)
 	return errors.Join(errs[:]...)
 }

@@ -145,6 +145,7 @@ func (d *Datapath) freeNumber(n odp.Port) (odp.Port, error) {
 	for cpu := range d.cpuMem.n {
 		*d.cpuMem.port(cpu, n) = bpf.DatapathPortCounts{}
 	}
+	d.policers.at[n] = bpf.DatapathPolicer{}
 	if err := d.coll.Maps["port_drop"].Put(uint32(n), make([]bpf.DatapathPortDrops, d.cpus)); err != nil {
 		return 0, fmt.Errorf("clear counters: %w", err)
 	}
@@ -301,6 +302,9 @@ func (d *Datapath) portStats(n odp.Port) (st datapath.PortStats) {
 		st.RxDropped += atomic.LoadUint64(&c.RxDropped)
 		st.TxDropped += atomic.LoadUint64(&c.TxDropped)
 	}
+	for i := range d.policers.at[n].Band {
+		st.RxPoliced += atomic.LoadUint64(&d.policers.at[n].Band[i].Packets)
+	}
 	return st
 }
 
@@ -348,6 +352,7 @@ var dropNames = map[bpf.DatapathDropReason]string{
 	bpf.DatapathDropReasonDROP_TUNNEL:       "tunnel_key",
 	bpf.DatapathDropReasonDROP_TUNNEL_MTU:   "tunnel_mtu",
 	bpf.DatapathDropReasonDROP_TUNNEL_ECN:   "tunnel_ecn",
+	bpf.DatapathDropReasonDROP_POLICING:     "ingress_policing",
 }
 
 func dropName(r int) string {

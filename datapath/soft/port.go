@@ -17,15 +17,17 @@ type Transmit func(*datapath.Packet)
 type port struct {
 	spec     datapath.PortSpec
 	transmit atomic.Pointer[Transmit] // atomic: read for each packet
+	policer  atomic.Pointer[policer]  // the same; nil: none
 
 	// Counters are atomic: packets come in on any goroutine.
-	rxPackets, rxBytes, txPackets, txBytes, rxDropped, txDropped atomic.Uint64
+	rxPackets, rxBytes, txPackets, txBytes, rxDropped, txDropped, rxPoliced atomic.Uint64
 }
 
 func (p *port) stats() datapath.PortStats {
 	return datapath.PortStats{
 		RxPackets: p.rxPackets.Load(), RxBytes: p.rxBytes.Load(), RxDropped: p.rxDropped.Load(),
 		TxPackets: p.txPackets.Load(), TxBytes: p.txBytes.Load(), TxDropped: p.txDropped.Load(),
+		RxPoliced: p.rxPoliced.Load(),
 	}
 }
 

@@ -30,6 +30,12 @@ func (d *Datapath) ReceiveKey(n odp.Port, p *datapath.Packet, key *flow.Key) err
 	}
 	in.rxPackets.Add(1)
 	in.rxBytes.Add(uint64(len(p.Data)))
+	if l := in.policer.Load(); l != nil && !l.passes(d.o.Clock.Now(), len(p.Data)) {
+		in.rxDropped.Add(1)
+		in.rxPoliced.Add(1)
+		d.drop(dropPoliced, n)
+		return nil
+	}
 	key.Set(flow.InPortOXM, uint64(n))
 	packet.Reextract(p.Data, key)
 	d.process(p, key, 0)

@@ -79,12 +79,13 @@ type dropID struct {
 
 // Reasons of the datapath itself to drop (OVS's coverage counters).
 const (
-	dropShort  = "datapath_drop_rx_invalid_packet"
-	dropUpcall = "datapath_drop_upcall_error"
-	dropPort   = "datapath_drop_invalid_port"
-	dropRecirc = "datapath_drop_recirc_error"
-	dropMeter  = "datapath_drop_meter"
-	dropAction = "datapath_drop_action_error"
+	dropShort   = "datapath_drop_rx_invalid_packet"
+	dropUpcall  = "datapath_drop_upcall_error"
+	dropPort    = "datapath_drop_invalid_port"
+	dropRecirc  = "datapath_drop_recirc_error"
+	dropMeter   = "datapath_drop_meter"
+	dropAction  = "datapath_drop_action_error"
+	dropPoliced = "ingress_policing" // not one of OVS's: there it is tc(8) that drops
 	// No room for a connection, or no free tuple; OVS's userspace datapath lets such packets pass.
 	dropConntrack = "datapath_drop_conntrack"
 )
