@@ -311,15 +311,21 @@ func (a *Agent) deviceChanged(e netdev.Event, more <-chan netdev.Event) {
 	a.report(true)
 }
 
-// retryBusy tries the devices again that somebody else had, of whose release no event tells, and reports whether it
-// got one.
+// retryBusy tries the devices and UDP ports again that somebody else had, of whose release no event tells, and reports
+// whether it got one.
 func (a *Agent) retryBusy() bool {
 	got := false
+	tried := map[string]bool{} // tunnels share a device, and its fate
 	for _, b := range a.bridges {
 		for _, i := range b.ifaces {
-			if errors.Is(i.err, syscall.EBUSY) {
-				b.open(i)
-				got = got || i.err == nil
+			var open *netdev.OpenError
+			if !errors.Is(i.err, syscall.EBUSY) && !errors.Is(i.err, syscall.EADDRINUSE) || errors.As(i.err, &open) && tried[open.Name] {
+				continue
+			}
+			b.open(i)
+			got = got || i.err == nil
+			if errors.As(i.err, &open) {
+				tried[open.Name] = true
 			}
 		}
 	}

@@ -108,6 +108,7 @@ func (i *iface) status(counters map[odp.Port]datapath.PortStats) ovsdb.Interface
 		zero := 0
 		st.AdminState, st.LinkState, st.IfIndex = "up", "up", &zero
 		st.MACInUse, st.Status = i.patchMAC(), map[string]string{}
+		st.Error = i.egressError()
 	case i.gone:
 		zero := 0
 		st.IfIndex = &zero

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"io"
 	"syscall"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
@@ -20,6 +21,7 @@ type kernelTunnels struct {
 type tunnelMaker interface {
 	TunnelKind(typ string) error
 	OpenTunnel(name string, t netdev.Tunnel) (netdev.Info, error)
+	ReserveUDP(name string, port uint16) (io.Closer, error)
 	CloseTunnel(name string) error
 }
 
@@ -48,6 +50,18 @@ func (k *kernelTunnels) Native(mode string, s datapath.TunnelSpec) (bool, error)
 func (k *kernelTunnels) Open(name string, s datapath.TunnelSpec) (int, error) {
 	i, err := k.devices.OpenTunnel(name, netdev.Tunnel{Type: s.Type, DstPort: s.DstPort, GBP: s.GBP})
 	return i.Ifindex, err
+}
+
+// Reserve implements TunnelDevices.
+func (k *kernelTunnels) Reserve(name string, s datapath.TunnelSpec) (io.Closer, error) {
+	// An earlier run may have had a device for them.
+	if err := k.devices.CloseTunnel(name); err != nil {
+		return nil, err
+	}
+	if s.DstPort == 0 {
+		return nil, nil
+	}
+	return k.devices.ReserveUDP(name, s.DstPort)
 }
 
 // Close implements TunnelDevices.

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ type TunnelDevices interface {
 	Open(name string, s datapath.TunnelSpec) (ifindex int, err error)
 	// Close removes that device.
 	Close(name string) error
+	// Reserve keeps the UDP port of native tunnels from others on the host until the result, nil for types without, is closed.
+	Reserve(name string, s datapath.TunnelSpec) (io.Closer, error)
 }
 
 // tunnelPort is what an interface of a tunnel type has when it works.
@@ -37,7 +40,8 @@ type tunnelPort struct {
 type tunnelDevice struct {
 	name    string
 	spec    datapath.TunnelSpec
-	ifindex int // 0: native
+	ifindex int       // 0: native
+	udp     io.Closer // the UDP port of a native one; nil: there is none
 	odp     odp.Port
 	users   map[*iface]struct{}
 	taken   map[tunnel.Match]*iface
@@ -138,12 +142,8 @@ func (i *iface) joinDevice(spec datapath.TunnelSpec) error {
 }
 
 func (a *Agent) addTunnelDevice(d *tunnelDevice) error {
-	if !d.spec.Native && a.o.TunnelDevices != nil {
-		ifindex, err := a.o.TunnelDevices.Open(d.name, d.spec)
-		if err != nil {
-			return err
-		}
-		d.ifindex = ifindex
+	if err := a.openTunnelDevice(d); err != nil {
+		return err
 	}
 	want := odp.PortNone
 	if n, ok := a.adopted[d.name]; ok {
@@ -165,8 +165,25 @@ func (a *Agent) addTunnelDevice(d *tunnelDevice) error {
 	return nil
 }
 
+// openTunnelDevice takes of the host what the port needs: a device, or the UDP port alone.
+func (a *Agent) openTunnelDevice(d *tunnelDevice) (err error) {
+	switch {
+	case a.o.TunnelDevices == nil:
+	case d.spec.Native:
+		d.udp, err = a.o.TunnelDevices.Reserve(d.name, d.spec)
+	default:
+		d.ifindex, err = a.o.TunnelDevices.Open(d.name, d.spec)
+	}
+	return err
+}
+
 func (a *Agent) closeTunnelDevice(d *tunnelDevice) error {
-	if d.spec.Native || a.o.TunnelDevices == nil || d.ifindex == 0 {
+	if d.udp != nil {
+		udp := d.udp
+		d.udp = nil
+		return udp.Close()
+	}
+	if d.ifindex == 0 {
 		return nil
 	}
 	d.ifindex = 0
@@ -261,7 +278,7 @@ func (a *Agent) renewTunnels() {
 func (a *Agent) tunnelEvent(e netdev.Event) bool {
 	d := a.tunnels[e.Info.Name]
 	if d == nil && e.Kind == netdev.Removed {
-		return a.wantsTunnel(e.Info.Name) // somebody made room
+		return a.wantsTunnel(e.Info) // somebody made room
 	}
 	if d == nil || d.ifindex == 0 || e.Kind != netdev.Removed && e.Info.Ifindex == d.ifindex || e.Kind == netdev.Removed && e.Info.Ifindex != d.ifindex {
 		return false
@@ -273,14 +290,12 @@ func (a *Agent) tunnelEvent(e netdev.Event) bool {
 	return true
 }
 
-// wantsTunnel reports whether a tunnel port does not work for want of a device of this name.
-func (a *Agent) wantsTunnel(name string) bool {
+// wantsTunnel reports whether a tunnel port does not work because of a device that has gone: it had the name, or the packets.
+func (a *Agent) wantsTunnel(gone netdev.Info) bool {
 	for _, b := range a.bridges {
 		for _, i := range b.ifaces {
-			if !i.isTunnel() || i.err == nil {
-				continue
-			}
-			if c, _, err := tunnel.Parse(i.name, i.typ, i.row.Options); err == nil && tunnel.Device(c.Spec()) == name {
+			var open *netdev.OpenError
+			if i.isTunnel() && errors.As(i.err, &open) && (open.Name == gone.Name || errors.Is(i.err, syscall.EEXIST)) {
 				return true
 			}
 		}

@@ -72,3 +72,13 @@ func (i *iface) egressStatus() map[string]string {
 	}
 	return map[string]string{"tunnel_egress_iface": device, "tunnel_egress_iface_carrier": state}
 }
+
+// egressError is what Interface.error says of a tunnel that is as configured, and whose packets have no way; nil when they have.
+func (i *iface) egressError() *string {
+	if r, ok := i.remote(); ok {
+		if text := i.bridge.agent.underlay.Problem(r); text != "" {
+			return &text
+		}
+	}
+	return nil
+}

@@ -52,13 +52,17 @@ func TestTunnelVLAN(t *testing.T) {
 		for _, s := range []*tunnelSite{a, b} {
 			h := s.AddHost(fmt.Sprintf("10.0.%d.%d/24", len(tags), s.n), fmt.Sprintf("fd00:%d::%d/64", len(tags), s.n))
 			h.Tag(tags...)
-			h.Run("ip", "link", "set", "eth0", "mtu", "1496") // devices take one tag more than their MTU says
 			s.Vsctl("add-port", "br0", h.Port)
 			s.tunnel("vxlan", fmt.Sprintf("%s%d", underlay4, 3-s.n))
 			s.host = h
 		}
 		peer4, peer6 := fmt.Sprintf("10.0.%d.2", len(tags)), fmt.Sprintf("fd00:%d::2", len(tags))
-		pings(a.host, peer4, peer6)
+		a.host.Reach(peer4)
+		a.host.Reach(peer6)
+		for _, size := range []int{64, 1400} { // devices take only one tag more than their MTU says
+			a.host.Ping(peer4, size, 5)
+			b.host.Ping(fmt.Sprintf("fd00:%d::1", len(tags)), size, 5)
+		}
 		if x := transfers(t, a.host, b.host, peer4, "-n", "8M"); x.bytes < 4<<20 {
 			t.Errorf("TCP with %d tags: %.0f bytes arrived", len(tags), x.bytes)
 		}

@@ -144,6 +144,7 @@ func TestKernelTunnelErrors(t *testing.T) {
 	e := testenv.New(t)
 	e.Vsctl("set", "Open_vSwitch", ".", "other_config:tunnel-mode=kernel", "--", "add-br", "br0")
 	e.In(e.NS, "ip", "link", "add", "vxlan_sys_4789", "type", "veth", "peer", "name", "other")
+	e.In(e.NS, "ip", "addr", "add", "192.0.2.2/32", "dev", "lo") // a way
 	e.Vsctl("add-port", "br0", "vx", "--", "set", "interface", "vx", "type=vxlan", "options:remote_ip=192.0.2.2")
 	e.Vsctl("add-port", "br0", "vx2", "--", "set", "interface", "vx2", "type=vxlan", "options:remote_ip=192.0.2.2", "options:dst_port=4790")
 	says := func(port, want string) {

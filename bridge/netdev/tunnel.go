@@ -110,6 +110,16 @@ func (l *Linux) OpenTunnel(name string, t Tunnel) (Info, error) {
 			return fail(err, "")
 		}
 	}
+	if t.DstPort != 0 {
+		// The kernel would say so only when the device is there and set up, and watchers would see it come and go.
+		f, err := l.ReserveUDP(name, t.DstPort)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			return Info{}, err
+		}
+	}
 	if err := l.newTunnel(name, tunnelKinds[t.Type], t.data()); err != nil {
 		if errors.Is(err, syscall.EEXIST) {
 			return fail(err, "another device in metadata mode has the kind's packets")
@@ -135,7 +145,7 @@ func (l *Linux) OpenTunnel(name string, t Tunnel) (Info, error) {
 	if err != nil {
 		hint := ""
 		if errors.Is(err, syscall.EADDRINUSE) {
-			hint = fmt.Sprintf("UDP port %d", t.DstPort)
+			hint = portHint(t.DstPort)
 		}
 		if i.Ifindex != 0 {
 			err = errors.Join(err, l.rtnl.del(i.Ifindex))

@@ -87,10 +87,11 @@ func (u *Underlay) probe(k NeighborKey) {
 	}
 }
 
-// resolvable is the neighbour that the host has to know for a next hop; the caller holds mu.
+// resolvable is the neighbour that the host has to know for a next hop. (Where the kernel's devices encapsulate it finds them
+// itself, but asks only when there are packets: whether a remote end is there people want to know before.) The caller holds mu.
 func (u *Underlay) resolvable(h *hop) (NeighborKey, bool) {
 	k := NeighborKey{h.way.Ifindex, h.via()}
-	if h.err != nil || h.way.Local || u.o.Datapath == nil || !u.demand.native() {
+	if h.err != nil || h.way.Local || u.o.Datapath == nil || len(u.demand.Ports) == 0 || !u.devices[h.way.Ifindex].Ethernet {
 		return k, false
 	}
 	if _, ok := u.static[staticKey{h.way.Device, k.IP}]; ok {

@@ -33,7 +33,7 @@ type hop struct {
 	path   pathMTU
 
 	pushed *datapath.NextHop // as the datapath knows it
-	told   string            // what of it was logged
+	told   string            // what is wrong with it, as it was logged
 	queue  []packet
 }
 
@@ -68,7 +68,9 @@ func (u *Underlay) Resolve(dst netip.Addr, mark uint32, size int, send func()) {
 		u.hops[key] = h
 	}
 	h.asked = now
-	u.push(h)
+	if u.push(h) && u.o.Changed != nil {
+		defer u.o.Changed()
+	}
 	if h.ready() {
 		u.mu.Unlock()
 		send()
@@ -189,8 +191,8 @@ func (u *Underlay) abandon() {
 	}
 }
 
-// push brings a next hop and the datapath's idea of it to the host's state, and reports whether the way has changed.
-// The caller holds mu.
+// push brings a next hop and the datapath's idea of it to the host's state, and reports whether the way, or what is wrong with it,
+// has changed. The caller holds mu.
 func (u *Underlay) push(h *hop) (changed bool) {
 	if h.stale {
 		h.stale = false
@@ -217,8 +219,7 @@ func (u *Underlay) push(h *hop) (changed bool) {
 	if err != nil {
 		u.drop(h)
 	}
-	u.tell(h, err)
-	return changed
+	return u.tell(h, err) || changed
 }
 
 // next is the next hop that the datapath is to have; the caller holds mu.
@@ -276,23 +277,24 @@ func (u *Underlay) drop(h *hop) {
 	h.pushed = nil
 }
 
-// tell logs what is wrong with a next hop, once per change; the caller holds mu.
-func (u *Underlay) tell(h *hop, err error) {
+// tell logs what is wrong with a next hop, once per change, which it reports; the caller holds mu.
+func (u *Underlay) tell(h *hop, err error) bool {
 	text := ""
 	if err != nil {
 		text = fmt.Sprintf("tunnels to %v", err)
-	} else if _, failed := u.neighborOf(h); failed && !h.way.Local && u.demand.native() {
+	} else if _, failed := u.neighborOf(h); failed && !h.way.Local {
 		text = fmt.Sprintf("tunnels to %s: the neighbour %s on %s does not answer", h.Dst, h.via(), h.way.Device)
 	}
 	if text == h.told {
-		return
+		return false
 	}
 	if text != "" {
 		u.log.Warn(text)
-	} else if h.ready() {
+	} else if h.ready() || !u.devices[h.way.Ifindex].Ethernet {
 		u.log.Infof("tunnels to %s: the way is open again", h.Dst)
 	} else {
-		return // not known yet whether it works now
+		return false // not known yet whether it works now
 	}
 	h.told = text
+	return true
 }

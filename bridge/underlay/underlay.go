@@ -349,3 +349,14 @@ func (u *Underlay) Egress(r Remote) (device string, carrier bool) {
 	}
 	return h.way.Device, u.devices[h.way.Ifindex].LinkUp()
 }
+
+// Problem says why packets to a remote address do not arrive, as far as the host can know, in the words of the log; "" when nothing
+// is known to be wrong.
+func (u *Underlay) Problem(r Remote) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if h := u.hops[r]; h != nil {
+		return h.told
+	}
+	return ""
+}
