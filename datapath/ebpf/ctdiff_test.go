@@ -134,8 +134,8 @@ func (x *differ) connections(o *oracle) error {
 		return err
 	}
 	for k, g := range got {
-		// Of the timeout a little is gone.
-		if w, ok := want[k]; ok && w.Timeout-g.Timeout <= 10 {
+		// Of the timeout a little is gone; or there is a little more, as age gave time back that was before the connection.
+		if w, ok := want[k]; ok && max(w.Timeout, g.Timeout)-min(w.Timeout, g.Timeout) <= 10 {
 			g.Timeout = w.Timeout
 			got[k] = g
 		}

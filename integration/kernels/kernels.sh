@@ -49,7 +49,7 @@ load='TestBudget|TestOpenErrors|TestTraffic|TestVLAN|TestLists|TestCopies|TestMP
 smoke='TestOpenFlow|TestRewrite|TestInternalPort|TestPatchPorts|TestRestartKeepsEverything|TestKernelTunnels'
 proof='TestDifferential(Conntrack|ALG)?'
 pairs=30000
-limit=1800
+limit=3600
 if [ -n "$short" ]; then
   load='TestBudget|TestOpenErrors'
   smoke='TestOpenFlow'
