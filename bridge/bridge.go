@@ -32,6 +32,8 @@ type Bridge struct {
 	lastBundle bundleID
 	mac        net.HardwareAddr
 	warned     map[string]string                 // configuration errors that were logged, by key
+	mirrors    [maxMirrors]*mirror               // nil: the place is free
+	grumbles   map[complaint]bool                // about mirrors, that were logged
 	refusals   map[string]bool                   // unsupported configuration that was logged
 	told       map[openflow.PortNo]openflow.Port // ports as controllers know them
 

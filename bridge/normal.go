@@ -23,9 +23,17 @@ func (b *Bridge) Normal(x pipeline.Context) {
 	}
 	wire := x.VLANs()
 	tags := stack(wire)
-	inner, ok := b.admit(x, in, tags)
-	if !ok {
+	if in != nil && in.reserved() {
+		x.Fault("dropping packet received on port %s, which is reserved exclusively for mirroring", in.name)
 		return
+	}
+	if !admits(x, in, tags) {
+		x.Warn("disallowed VLAN VID for this input port, dropping")
+		return
+	}
+	inner := tags
+	if in != nil {
+		inner = in.vlan.Input(tags)
 	}
 	dst := address(x.Get(flow.EthDst))
 	if reservedMAC(dst[:]) && !v.forwardBPDU {
@@ -59,7 +67,7 @@ func (b *Bridge) Normal(x pipeline.Context) {
 		x.Report("no learned MAC for destination, flooding")
 	}
 	for _, out := range v.bundles {
-		if out == in || in != nil && in.protected && out.protected || !out.vlan.Carries(inner) {
+		if out == in || in != nil && in.protected && out.protected || !out.vlan.Carries(inner) || out.reserved() {
 			continue
 		}
 		if len(out.members) == 0 || out.members[0].Config&openflow.ConfigNoFlood != 0 {
@@ -114,26 +122,21 @@ func (c macCredit) Credit(packets, _ uint64, used time.Time, _ uint16) {
 	c.b.note(c.o)
 }
 
-// admit checks the packet's tags against the port that it came in by and gives them as the switch sees
-// them. Without a port (a packet-out from nowhere) the tags count as they are.
-func (b *Bridge) admit(x pipeline.Context, in *bundle, tags vlan.Stack) (vlan.Stack, bool) {
-	if in == nil {
-		return tags, true
+// admits checks the packet's tags against the port that it came in by. Without a port (a packet-out from nowhere) it may
+// have any.
+func admits(x pipeline.Context, in *bundle, tags vlan.Stack) bool {
+	if in == nil || in.vlan.Admit(tags) {
+		return true
 	}
-	if !in.vlan.Admit(tags) {
-		vid := tags.VID()
-		switch in.vlan.Mode {
-		case vlan.Access:
-			x.Fault("dropping VLAN %d tagged packet received on port %s configured as VLAN %d access port", vid, in.name, in.vlan.Tag)
-		case vlan.Dot1qTunnel:
-			x.Fault("dropping VLAN %d packet received on dot1q-tunnel port %s that excludes this VLAN", vid, in.name)
-		default:
-			x.Fault("dropping VLAN %d packet received on port %s not configured for trunking VLAN %d", vid, in.name, vid)
-		}
-		x.Warn("disallowed VLAN VID for this input port, dropping")
-		return tags, false
+	switch vid := tags.VID(); in.vlan.Mode {
+	case vlan.Access:
+		x.Fault("dropping VLAN %d tagged packet received on port %s configured as VLAN %d access port", vid, in.name, in.vlan.Tag)
+	case vlan.Dot1qTunnel:
+		x.Fault("dropping VLAN %d packet received on dot1q-tunnel port %s that excludes this VLAN", vid, in.name)
+	default:
+		x.Fault("dropping VLAN %d packet received on port %s not configured for trunking VLAN %d", vid, in.name, vid)
 	}
-	return in.vlan.Input(tags), true
+	return false
 }
 
 // send outputs the packet to a bundle with the tags that its VLAN mode gives it.

@@ -74,6 +74,28 @@ func (w *normalWorld) port(b *bundle) {
 	b.protected = w.r.IntN(4) == 0
 }
 
+// mirror is one that may copy from some ports to some port or VLAN.
+func (w *normalWorld) mirror() *mirror {
+	ports := func() map[string]bool {
+		m := map[string]bool{}
+		for n := 1; n < normalPorts; n++ {
+			if w.r.IntN(3) == 0 {
+				m[fmt.Sprintf("p%d", n)] = true
+			}
+		}
+		return m
+	}
+	m := &mirror{all: w.r.IntN(3) == 0, src: ports(), dst: ports(), sent: new(traffic)}
+	m.snaplen = uint32([]int{0, 0, 64}[w.r.IntN(3)])
+	if w.r.IntN(2) == 0 {
+		m.vlans = vlan.NewSet([]int{int(w.vid()), int(w.vid())})
+	}
+	if m.out = []string{"", "p1", "p2", "p3", "patch"}[w.r.IntN(5)]; m.out == "" {
+		m.vlan = w.vid()
+	}
+	return m
+}
+
 func newNormalWorld(t *testing.T, r *rand.Rand) *normalWorld {
 	w := &normalWorld{r: r, refs: map[odp.Port]portRef{}}
 	time := clock.NewManual(time.Unix(1e9, 0))
@@ -99,6 +121,11 @@ func newNormalWorld(t *testing.T, r *rand.Rand) *normalWorld {
 			v.order, v.bundles = append(v.order, p), append(v.bundles, bun)
 			fmt.Fprintf(&w.text, "%s %s: config %#x protected %v %+v\n", b.name, p.Name, p.Config, bun.protected, bun.vlan)
 		}
+		for n := range r.IntN(4) {
+			b.mirrors[n] = w.mirror()
+			fmt.Fprintf(&w.text, "%s mirror %+v\n", b.name, b.mirrors[n])
+		}
+		b.viewMirrors(v)
 		b.view.Store(v)
 		b.frag.Store(uint32([]uint16{openflow.FragNormal, openflow.FragNXMatch, openflow.FragDrop}[r.IntN(3)]))
 		for range r.IntN(6) {

@@ -90,6 +90,7 @@ func (b *Bridge) makeView() *view {
 		o.members = append(o.members, p)
 		v.of[p.No] = o
 	}
+	b.viewMirrors(v)
 	slices.SortFunc(v.order, func(x, y *pipeline.Port) int { return cmp.Compare(x.No, y.No) })
 	slices.SortFunc(v.bundles, func(x, y *bundle) int { return cmp.Compare(x.name, y.name) })
 	return v
@@ -135,7 +136,7 @@ func (b *Bridge) configure() {
 		if i.row.MTURequest != nil {
 			i.setMTU(*i.row.MTURequest)
 		}
-		if i.typ == netdev.System || i.typ == netdev.Dummy {
+		if (i.typ == netdev.System || i.typ == netdev.Dummy) && !b.mirrorOutput(i.port.name) {
 			members = append(members, member{i.name, i.info.MAC[:]})
 		}
 		follows := i.typ == netdev.Internal && i.row.MTURequest == nil

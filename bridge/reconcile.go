@@ -57,6 +57,7 @@ func (a *Agent) reconcile(s *ovsdb.Snapshot) {
 		b.addMissing(row)
 	}
 	for _, b := range a.bridges {
+		b.configureMirrors(s)
 		b.configure()
 		b.configureSampling(s.CollectorSets)
 		b.warnUnsupported()

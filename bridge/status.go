@@ -28,7 +28,7 @@ func (a *Agent) report(done bool) {
 		IfaceTypes:    a.interfaceTypes(),
 		Bridges:       map[string]ovsdb.BridgeStatus{}, Ports: map[string]ovsdb.PortStatus{},
 		Interfaces: map[string]ovsdb.InterfaceStatus{}, Controllers: map[string]ovsdb.ControllerStatus{},
-		Datapaths: map[string]ovsdb.DatapathStatus{},
+		Datapaths: map[string]ovsdb.DatapathStatus{}, Mirrors: map[string]ovsdb.MirrorStatus{},
 	}
 	if done || a.curCfg != nil {
 		cur := a.snap.NextCfg
@@ -61,6 +61,7 @@ func (a *Agent) report(done bool) {
 			}
 		}
 		b.controllerStatus(st)
+		b.mirrorStatus(st)
 	}
 	capabilities := capabilities(a.o.Datapath.Features())
 	for _, t := range append([]string{"", "netdev"}, a.o.DatapathTypes...) {

@@ -21,9 +21,6 @@ func unsupported(b *ovsdb.Bridge) []string {
 	say(b.McastSnoopingEnable, "mcast_snooping_enable: multicast snooping is not supported; multicast is flooded")
 	say(b.NetFlow != nil, "netflow: NetFlow is not supported; nothing is exported")
 	say(b.SFlow != nil, "sflow: sFlow is not supported; nothing is exported")
-	for _, m := range b.Mirrors {
-		say(true, "mirror %s: mirrors are not supported; nothing is copied", m.Name)
-	}
 	for _, c := range b.Controllers {
 		say(c.ConnectionMode == "in-band" || c.LocalIP != "",
 			"controller %s: in-band control is not supported; no hidden flows and no address are made for it", c.Target)

@@ -21,6 +21,7 @@ type view struct {
 
 	indexes  map[openflow.PortNo]uint32 // of devices
 	sampling *pipeline.Sampling         // nil: nothing is sampled
+	mirrors  []mirrorView               // by their bits
 
 	frag        uint16
 	forwardBPDU bool
@@ -41,6 +42,9 @@ type bundle struct {
 // equal compares what translations can tell apart.
 func (v *view) equal(o *view) bool {
 	if v == nil || o == nil || v.frag != o.frag || !maps.Equal(v.indexes, o.indexes) || !reflect.DeepEqual(v.sampling, o.sampling) || v.forwardBPDU != o.forwardBPDU || len(v.order) != len(o.order) || len(v.bundles) != len(o.bundles) {
+		return false
+	}
+	if !slices.EqualFunc(v.mirrors, o.mirrors, mirrorView.equal) {
 		return false
 	}
 	for i, p := range v.order {

@@ -26,6 +26,10 @@ type Port struct {
 	Tunnel   *Tunnel // nil: not a tunnel port; of one ODP is the datapath's, which it shares with others
 	// Protocols take packets that come in by the port before the tables see them.
 	Protocols []Protocol
+	// MirrorsIn and MirrorsOut are the mirrors that select packets which come in or go out by the port. MirrorOutput: the port
+	// is for mirrors' copies only.
+	MirrorsIn, MirrorsOut MirrorSet
+	MirrorOutput          bool
 	// Tx and Rx, when not nil, are credited with what a patch or tunnel port sends and receives: no
 	// datapath counts that.
 	Tx, Rx datapath.Credit
@@ -47,6 +51,8 @@ type Bridge interface {
 	EachPort(f func(*Port))
 	// Normal forwards like a VLAN-aware learning switch (output:NORMAL), through x.
 	Normal(x Context)
+	// Mirror gives those of the mirrors a copy of the packet that select the VLAN which it has at the port.
+	Mirror(x Mirroring, at *Port, mirrors MirrorSet)
 	// DropFrags, VLANLimit: SET_CONFIG fragment handling, and how many VLAN tags are matched.
 	FragHandling() uint16
 	// PacketIn hands a packet to the bridge's controllers.

@@ -31,6 +31,7 @@ type fakeBridge struct {
 	ins    []*PacketIn
 
 	sampling *Sampling
+	mirror   func(Mirroring, *Port, MirrorSet)
 	samples  []*Sample
 }
 
@@ -43,6 +44,12 @@ func (b *fakeBridge) PacketIn(in *PacketIn)      { b.ins = append(b.ins, in) }
 func (b *fakeBridge) Sampling() *Sampling        { return b.sampling }
 func (b *fakeBridge) Sampled(s *Sample)          { b.samples = append(b.samples, s) }
 func (b *fakeBridge) DatapathID() uint64         { return 1 }
+func (b *fakeBridge) Mirror(x Mirroring, at *Port, m MirrorSet) {
+	if b.mirror != nil {
+		b.mirror(x, at, m)
+	}
+}
+
 func (b *fakeBridge) Normal(x Context) {
 	if b.normal != nil {
 		b.normal(x)

@@ -77,6 +77,7 @@ func (x *xlate) output(p *Port, trunc uint32) {
 			x.emit(odp.Trunc{MaxLen: trunc})
 		}
 		x.emit(odp.Output{Port: p.ODP})
+		x.mirror(p, p.MirrorsOut)
 	}
 }
 
@@ -140,13 +141,13 @@ func (x *xlate) patch(p *Port) {
 		}
 		x.key.EnterBridge(in.No)
 		switch {
-		case !x.receives(in):
+		case x.speaks(in) || !x.receives(in):
 		case x.key.Unparsed() && x.t.o.Features.Recirc:
 			x.freezing = true // the peer's tables want what a popped label hid
 			x.recirculate()
 		default:
-			x.tableZero()
-			x.end() // as in OVS a step of the table's
+			x.tableZero(nil) // as in OVS patch ports have no mirrors
+			x.end()          // as in OVS a step of the table's
 			x.event(Event{Kind: EventEnd})
 		}
 	}

@@ -69,9 +69,19 @@ func (t *Translator) packetOut(b Bridge, po *openflow.PacketOut, pkt *datapath.P
 	x.key.SetInPort(po.InPort)
 	x.origin = origin{b, po.InPort, po}
 	x.enter(b)
-	x.sampleInput()
-	x.do(po.Actions)
-	x.end()
+	x.controllers(po.Actions)
 	x.finish()
 	return nil
+}
+
+// controllers runs the actions of a packet-out. A port that it comes from treats it like one that came in there.
+func (x *xlate) controllers(actions []openflow.Action) {
+	in := x.InPort()
+	if x.reserved(in) {
+		return
+	}
+	x.sampleInput()
+	x.mirrorInput(in)
+	x.do(actions)
+	x.end()
 }

@@ -35,6 +35,8 @@ type Frozen struct {
 	Stack     []byte
 	ActionSet []openflow.Action
 	HasGroup  bool
+	// Mirrored are the bridge's mirrors that have a copy of the packet.
+	Mirrored MirrorSet
 	// TLV says where Written has tunnel options; nil: it has none.
 	TLV *table.TLV
 	// Local is the address that the packet was tunneled to; invalid: it did not come by a tunnel.
@@ -56,6 +58,7 @@ type frozenID struct {
 	tlv                      *table.TLV
 	local                    netip.Addr
 	tunneled                 bool
+	mirrored                 MirrorSet
 }
 
 // freeze names the state of the translation, to go on in table with actions (nil: with a
@@ -74,7 +77,7 @@ func (x *xlate) state() *Frozen {
 	f := &Frozen{
 		Bridge: x.bridge, InPort: x.key.InPort(),
 		Stack: bytes.Clone(x.stack), ActionSet: slices.Clone(x.actionSet), HasGroup: x.hasGroup,
-		Local: x.local, Tunneled: x.key.HasTunnel(),
+		Local: x.local, Tunneled: x.key.HasTunnel(), Mirrored: x.mirrored,
 	}
 	x.key.KeepTunnel()
 	x.key.Metadata(&f.Written)
@@ -95,7 +98,7 @@ func sameFrozen(a, b *Frozen) bool {
 
 // name names a frozen state.
 func (x *xlate) name(f *Frozen) (id uint32, ok bool) {
-	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash, f.TLV, f.Local, f.Tunneled}
+	key := frozenID{f.Bridge, f.InPort, f.Table, f.HasGroup, matchString(&f.Written), f.Start, f.PacketOut, f.Hashed, f.Hash, f.TLV, f.Local, f.Tunneled, f.Mirrored}
 	n := x.t.frozen.get(key, f, sameFrozen)
 	if n == nil {
 		x.errorf(odp.DropCongestion, "over %d recirculation ids", maxFrozen)
@@ -132,7 +135,8 @@ func (x *xlate) goOn(f *Frozen) {
 	x.key.SetInPort(f.InPort)
 	x.stack = append(x.stack, f.Stack...)
 	x.actionSet, x.hasGroup = append(x.actionSet, f.ActionSet...), f.HasGroup
-	x.table = f.Table
+	x.table, x.mirrored = f.Table, f.Mirrored
+	x.mirrorInput(x.InPort())
 	if f.Levels != nil {
 		x.resume(f.Levels)
 	} else if len(f.Actions) > 0 {

@@ -33,7 +33,7 @@ func (x *xlate) emitPause(a *openflow.Controller, levels []Level) {
 func (f *Frozen) continuation(m *flow.Match, in odp.Port) *openflow.Continuation {
 	c := &openflow.Continuation{
 		Bridge: f.Bridge.UUID(), Actions: f.Actions, ActionSet: f.ActionSet,
-		Conntracked: m.Key.Get(flow.CTState) != 0, ODPPort: uint32(in),
+		Mirrors: uint32(f.Mirrored), Conntracked: m.Key.Get(flow.CTState) != 0, ODPPort: uint32(in),
 	}
 	for s := f.Stack; len(s) > 0; {
 		n := len(s) - 1
@@ -95,7 +95,7 @@ func (t *Translator) resume(r *openflow.Resume, c *openflow.Continuation, pkt *d
 	defer t.release(x)
 	x.packet, x.learn = pkt, true
 	x.key.Init(key, in)
-	f := &Frozen{Bridge: b, InPort: in, Tunneled: true, Actions: c.Actions, Written: onlyOpenFlow(&r.Metadata), ActionSet: c.ActionSet}
+	f := &Frozen{Bridge: b, InPort: in, Tunneled: true, Actions: c.Actions, Written: onlyOpenFlow(&r.Metadata), ActionSet: c.ActionSet, Mirrored: MirrorSet(c.Mirrors)}
 	var out openflow.PortNo
 	out, f.HasGroup = outputOf(c.ActionSet)
 	f.Written.Set(flow.ActsetOutput, uint64(out))

@@ -59,6 +59,9 @@ func (x *xlate) sampleInput() {
 	if s := x.bridge.Sampling(); s == nil || s.Probability == 0 || !s.Input {
 		return
 	}
+	if p := x.InPort(); p != nil && p.MirrorOutput {
+		return // it is dropped
+	}
 	x.sampled = sampledInput{x.bridge, x.key.InPort(), len(x.res.Actions), true}
 	x.emit(odp.Drop{}) // in whose place it will be
 }

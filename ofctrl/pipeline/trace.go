@@ -96,7 +96,7 @@ func (t *Translator) TraceFlow(b Bridge, req *datapath.Request, res *datapath.Re
 	} else if in := b.PortByNo(no); in != nil {
 		x.begin(in)
 	} else {
-		x.tableZero()
+		x.tableZero(nil)
 	}
 	x.end()
 	x.key.Peek(&end)
@@ -127,9 +127,7 @@ func (t *Translator) TracePacketOut(b Bridge, req *datapath.Request, actions []o
 	x.key.Peek(&start)
 	x.origin = origin{b, no, &openflow.PacketOut{InPort: no, Match: written, Actions: actions}}
 	x.enter(b)
-	x.sampleInput()
-	x.do(actions)
-	x.end()
+	x.controllers(actions)
 	x.key.Peek(&end)
 	x.finish()
 	x.key.FlowMask(&res.Mask)

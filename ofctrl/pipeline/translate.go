@@ -161,15 +161,25 @@ func (x *xlate) begin(in *Port) {
 		if in.Rx != nil {
 			x.Credit(in.Rx)
 		}
-		if !x.decapsulate() { // as in OVS its rule counts it all the same
-			if r := x.lookup(0, x.key.InPort(), true); r != nil {
-				x.Credit(r)
-			}
+		if !x.decapsulate() {
+			x.countRule()
 			return
 		}
 	}
-	if x.receives(in) {
-		x.tableZero()
+	switch {
+	case x.speaks(in):
+	case in.MirrorOutput:
+		x.countRule()
+		x.reserved(in)
+	case x.receives(in):
+		x.tableZero(in)
+	}
+}
+
+// countRule counts a packet by the rule that it would have met, as OVS does.
+func (x *xlate) countRule() {
+	if r := x.lookup(0, x.key.InPort(), true); r != nil {
+		x.Credit(r)
 	}
 }
 
@@ -181,17 +191,15 @@ func (x *xlate) end() {
 	x.recirculate()
 }
 
-// tableZero starts the pipeline of the bridge.
-func (x *xlate) tableZero() {
+// tableZero starts the pipeline of the bridge, for a packet that is mirrored if it came in by a port, not by a patch port.
+func (x *xlate) tableZero(in *Port) {
 	x.first = x.lookup(0, x.key.InPort(), true)
+	x.mirrorInput(in)
 	x.doRule(x.first, false)
 }
 
 // receives reports whether the tables see packets that come in by a port.
 func (x *xlate) receives(p *Port) bool {
-	if x.speaks(p) {
-		return false
-	}
 	if p.Config&(openflow.ConfigNoRecv|openflow.ConfigPortDown) != 0 || p.State&openflow.StateBlocked != 0 {
 		x.detail("port %s does not receive", p.Name)
 		return false

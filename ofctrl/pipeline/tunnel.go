@@ -174,6 +174,7 @@ func (x *xlate) tunnel(p *Port, trunc uint32) {
 		x.emit(odp.Trunc{MaxLen: trunc})
 	}
 	x.emit(odp.Output{Port: p.ODP})
+	x.mirror(p, p.MirrorsOut)
 }
 
 // outerIP is the ToS and TTL of the outer header.

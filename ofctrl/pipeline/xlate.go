@@ -99,6 +99,8 @@ type at struct {
 	cookie uint64
 	// inGroup: the actions are those of a group's bucket.
 	inGroup bool
+	// mirrored are the bridge's mirrors that have a copy of the packet.
+	mirrored MirrorSet
 	// seen are the tables of the bridge that are dependencies already.
 	seen [4]uint64
 }
