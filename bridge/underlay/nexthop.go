@@ -203,6 +203,10 @@ func (u *Underlay) push(h *hop) (changed bool) {
 			h.probed, h.path = time.Time{}, pathMTU{}
 		}
 	}
+	if _, known := u.devices[h.way.Ifindex]; h.err == nil && !known && h.pushed == nil {
+		h.stale = true // a start hears of routes before devices: what an earlier run left goes on until then
+		return changed
+	}
 	// The kernel's devices find their way themselves; the datapath needs to know how long packets can be.
 	if u.o.Datapath == nil || len(u.demand.Ports) == 0 {
 		u.drop(h)

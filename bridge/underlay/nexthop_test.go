@@ -258,3 +258,18 @@ func TestLost(t *testing.T) {
 	l.host.changes.SetLost()
 	l.want(with(toA2, macA2))
 }
+
+// TestRouteBeforeDevice hears of a route before its device, as a start or a new device has it: nothing is wrong meanwhile.
+func TestRouteBeforeDevice(t *testing.T) {
+	l := newLab(t)
+	l.host.mu.Lock()
+	l.host.to[Remote{far, 0}] = Route{Ifindex: 5, Src: a1, Gateway: gw}
+	l.host.mu.Unlock()
+	l.configure(a2, far)
+	l.want(toA2)
+	l.dev <- netdev.Event{Kind: netdev.Added, Info: netdev.Info{Name: "eth2", Ifindex: 5, MTU: 1300, Up: true, Carrier: true, Ethernet: true, MAC: macEth0}}
+	l.want(toA2, datapath.NextHop{Dst: far, Src: a1, Ifindex: 5, SrcMAC: macEth0, MTU: 1300})
+	for _, e := range l.log.AllEntries() {
+		t.Errorf("log: %s", e.Message)
+	}
+}

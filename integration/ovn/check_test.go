@@ -39,6 +39,23 @@ func (c *chassis) vm(lport, mac, ip4, gw4, ip6, gw6 string) *vm {
 	return v
 }
 
+// vm makes a host of a logical port on the chassis whose turn it is.
+func (w *network) vm(lport, mac, ip4, gw4, ip6, gw6 string) *vm {
+	w.t.Helper()
+	c := w.chassis[w.made%len(w.chassis)]
+	w.made++
+	return c.vm(lport, mac, ip4, gw4, ip6, gw6)
+}
+
+// installed waits for ovn-installed of hosts, and until all chassis know of it.
+func (w *network) installed(hosts ...*vm) {
+	w.t.Helper()
+	for _, h := range hosts {
+		w.of(h.Host).installed(h.Host)
+	}
+	w.Sync()
+}
+
 // address is that of the host in the family of another.
 func (v *vm) address(other string) string {
 	if netip.MustParseAddr(other).Is6() {
@@ -88,7 +105,7 @@ func (w *network) explain(h *testenv.Host, dst string) string {
 	if err != nil {
 		return err.Error()
 	}
-	out, _ := w.first.Try("ovs-appctl", "ofproto/trace", "br-int", flow)
+	out, _ := h.Env.Try("ovs-appctl", "ofproto/trace", "br-int", flow)
 	return flow + "\n" + out
 }
 
@@ -110,7 +127,7 @@ func (w *network) pingFlow(h *testenv.Host, dst string) (string, error) {
 	out, _ = w.first.Try("nsenter", "--net=/run/netns/"+h.NS, "ip", "-j", "neigh", "show", "to", hop)
 	json.Unmarshal([]byte(out), &n) // empty is no JSON
 	src, own := routes[0].PrefSrc, h.MAC()
-	in := "in_port=" + w.first.Vsctl("get", "interface", h.Port, "ofport") + ",dl_src=" + own
+	in := "in_port=" + h.Env.Vsctl("get", "interface", h.Port, "ofport") + ",dl_src=" + own
 	six := netip.MustParseAddr(dst).Is6()
 	switch {
 	case len(n) == 0 || n[0].LLAddr == "":

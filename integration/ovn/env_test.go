@@ -1,6 +1,7 @@
 package ovn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -13,24 +14,68 @@ import (
 
 // A network is an OVN: its central databases, northd, and chassis.
 type network struct {
-	t       *testing.T
-	dir     string
-	first   *chassis // whose namespace tools run beside; they need none
-	chassis []*chassis
+	t        *testing.T
+	dir      string
+	first    *chassis // beside whom the databases are
+	chassis  []*chassis
+	under    *segment // what joins the chassis; nil: there is but one
+	made     int      // hosts, to place the next
+	restarts bool     // daemons are ended, which others tell of
 }
 
-// newNetwork starts the databases and northd, and n chassis named hv1 to hvN that share nothing but an underlay.
-func newNetwork(t *testing.T, n int) *network {
+// A setup says how a network is.
+type setup struct {
+	chassis int
+	encap   string // ovn-encap-type; "": geneve
+	six     bool   // tunnels are over IPv6
+	mtu     int    // of the underlay; 0: room for packets of 1500 bytes in tunnels
+}
+
+// newNetwork starts n chassis with Geneve.
+func newNetwork(t *testing.T, n int) *network { t.Helper(); return setup{chassis: n}.start(t) }
+
+// onOneAndTwo runs a test on one chassis and on two, between which hosts are shared out.
+func onOneAndTwo(t *testing.T, f func(w *network)) {
+	for n := 1; n <= 2; n++ {
+		t.Run(fmt.Sprint("chassis=", n), func(t *testing.T) {
+			t.Parallel()
+			w := newNetwork(t, n)
+			defer w.end()
+			f(w)
+		})
+	}
+}
+
+// start starts the databases and northd, and chassis named hv1 to hvN that share nothing but an underlay.
+func (s setup) start(t *testing.T) *network {
 	t.Helper()
 	w := &network{t: t}
-	for i := range n {
+	for i := range s.chassis {
 		w.chassis = append(w.chassis, w.newChassis(i+1))
 	}
 	w.first = w.chassis[0]
 	w.dir = w.first.Dir
 	w.central()
+	if s.chassis > 1 {
+		w.under = w.segment("u")
+		w.under.setMTU(cmp.Or(s.mtu, 1600))
+	}
+	for i, c := range w.chassis {
+		ip := "127.0.0.1"
+		if w.under != nil {
+			ip = fmt.Sprintf("192.0.2.%d", i+1)
+			prefix := ip + "/24"
+			if s.six {
+				ip = fmt.Sprintf("2001:db8::%d", i+1)
+				prefix = ip + "/64"
+			}
+			c.underlay = w.under.attach(c.NS, "eth0")
+			c.In(c.NS, "ip", "addr", "add", prefix, "dev", "eth0", "nodad")
+		}
+		c.start(cmp.Or(s.encap, "geneve"), ip)
+	}
 	for _, c := range w.chassis {
-		c.start()
+		c.Eventually("br-int", func() error { _, err := c.br(); return err })
 	}
 	return w
 }
@@ -82,20 +127,21 @@ type chassis struct {
 	*testenv.Env
 	w          *network
 	name       string
+	underlay   string        // the port of the underlay's segment
+	outside    string        // that of the physical network
 	controller func() string // ends ovn-controller
 }
 
 func (w *network) newChassis(n int) *chassis {
 	w.t.Helper()
-	c := &chassis{Env: testenv.Prepare(w.t), w: w, name: fmt.Sprintf("hv%d", n)}
-	return c
+	return &chassis{Env: testenv.Prepare(w.t), w: w, name: fmt.Sprintf("hv%d", n)}
 }
 
-func (c *chassis) start() {
+func (c *chassis) start(encap, ip string) {
 	c.w.t.Helper()
 	c.Start()
 	c.Vsctl("set", "Open_vSwitch", ".", "external_ids:system-id="+c.name, "external_ids:hostname="+c.name,
-		"external_ids:ovn-remote="+c.w.remote("sb"), "external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip=127.0.0.1",
+		"external_ids:ovn-remote="+c.w.remote("sb"), `external_ids:ovn-encap-type="`+encap+`"`, `external_ids:ovn-encap-ip="`+ip+`"`,
 		"external_ids:ovn-bridge-datapath-type=bpf",
 		// Else the first commit of ovn-controller 23.03 deletes all flows before it has computed those to add: loss by order.
 		"external_ids:ovn-ofctrl-wait-before-clear=1000")
@@ -139,22 +185,14 @@ func (c *chassis) installed(h *testenv.Host) {
 	})
 }
 
-// logs shows what OVN's daemons said when a test fails.
-func (w *network) logs() {
-	if !w.t.Failed() {
-		return
-	}
+// of is the chassis of a host.
+func (w *network) of(h *testenv.Host) *chassis {
 	for _, c := range w.chassis {
-		for _, name := range []string{"ovn-controller.log", "northd.log"} {
-			if b, err := os.ReadFile(filepath.Join(c.Dir, name)); err == nil {
-				w.t.Logf("--- %s of %s\n%s", name, c.name, b[max(0, len(b)-8000):])
-			}
-		}
-		w.t.Logf("--- output of ovn-controller of %s\n%s", c.name, c.controller())
-		if out, code := c.Try("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", "br-int"); code == 0 {
-			w.t.Logf("--- %d flows of %s", strings.Count(out, "\n"), c.name)
+		if c.Env == h.Env {
+			return c
 		}
 	}
+	return w.first
 }
 
 var (

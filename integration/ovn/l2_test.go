@@ -12,12 +12,11 @@ import (
 
 // What a logical switch does beside known unicast.
 func TestSwitching(t *testing.T) {
-	t.Parallel()
-	w := newNetwork(t, 1)
-	defer w.logs()
-	c := w.first
-	c.Vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=bpf", "--",
-		"set", "Open_vSwitch", ".", "external_ids:ovn-bridge-mappings=phys:br-ex")
+	onOneAndTwo(t, switching)
+}
+
+func switching(w *network) {
+	t, phys := w.t, w.physical()
 	w.NB("ls-add", "ls1",
 		"--", "lsp-add", "ls1", "p1", "--", "lsp-set-addresses", "p1", "02:00:00:01:00:01 10.1.0.11 fd01::11",
 		"--", "lsp-set-port-security", "p1", "02:00:00:01:00:01 10.1.0.11 fd01::11",
@@ -27,26 +26,26 @@ func TestSwitching(t *testing.T) {
 		"--", "lsp-add", "ls1", "local", "--", "lsp-set-type", "local", "localport", "--", "lsp-set-addresses", "local", "02:00:00:01:00:99 10.1.0.2")
 	w.NB("ls-add", "ls2",
 		"--", "lsp-add", "ls2", "p4", "--", "lsp-set-addresses", "p4", "02:00:00:02:00:04 10.2.0.14 fd02::14",
+		"--", "lsp-add", "ls2", "p5", "--", "lsp-set-addresses", "p5", "02:00:00:02:00:05 10.2.0.15 fd02::15",
 		"--", "lsp-add", "ls2", "ln", "", "42", "--", "lsp-set-type", "ln", "localnet", "--", "lsp-set-addresses", "ln", "unknown",
 		"--", "lsp-set-options", "ln", "network_name=phys")
-	c.Eventually("br-int", func() error { _, err := c.br(); return err })
-	h1 := c.vm("p1", "02:00:00:01:00:01", "10.1.0.11/24", "", "fd01::11/64", "")
-	h2 := c.vm("p2", "02:00:00:01:00:02", "10.1.0.12/24", "", "fd01::12/64", "")
-	h3 := c.vm("p3", "02:00:00:01:00:03", "10.1.0.13/24", "", "fd01::13/64", "")
-	h4 := c.vm("p4", "02:00:00:02:00:04", "10.2.0.14/24", "", "fd02::14/64", "")
-	local := c.vm("local", "02:00:00:01:00:99", "10.1.0.2/24", "", "", "")
-	out := c.AddHost() // beyond the provider bridge
-	c.Vsctl("add-port", "br-ex", out.Port)
-	for _, h := range []*vm{h1, h2, h3, h4} {
-		c.installed(h.Host)
+	h1 := w.vm("p1", "02:00:00:01:00:01", "10.1.0.11/24", "", "fd01::11/64", "")
+	h2 := w.vm("p2", "02:00:00:01:00:02", "10.1.0.12/24", "", "fd01::12/64", "")
+	h3 := w.vm("p3", "02:00:00:01:00:03", "10.1.0.13/24", "", "fd01::13/64", "")
+	h4 := w.vm("p4", "02:00:00:02:00:04", "10.2.0.14/24", "", "fd02::14/64", "")
+	h5 := w.vm("p5", "02:00:00:02:00:05", "10.2.0.15/24", "", "fd02::15/64", "")
+	local := map[*testenv.Env]*vm{} // each chassis has its own
+	for _, c := range w.chassis {
+		local[c.Env] = c.vm("local", "02:00:00:01:00:99", "10.1.0.2/24", "", "", "")
 	}
-	w.Sync()
+	w.installed(h1, h2, h3, h4, h5)
 
 	w.reach("two ports", h1.Host, h2.ip4)
 	w.reach("two ports", h1.Host, h2.ip6)
-	w.reach("a localport", h2.Host, local.ip4)
+	w.reach("a localport", h2.Host, "10.1.0.2")
+	w.reach("a localport", h3.Host, "10.1.0.2")
 	t.Log("flood")
-	flood(w, h1, h2, h3, local)
+	flood(w, h1, h2, h3, local[h1.Env])
 	t.Log("unknown addresses")
 	unknown(w, h1, h2, h3)
 	t.Log("port security")
@@ -54,7 +53,7 @@ func TestSwitching(t *testing.T) {
 	t.Log("a container")
 	container(w, h1, h2)
 	t.Log("a localnet")
-	localnet(w, h4, out)
+	localnet(w, h4, h5, phys.host("out"))
 }
 
 // flood wants that what is for all reaches all, but not back to who sent it, and what is for one whom nobody knows, only the
@@ -154,15 +153,18 @@ func container(w *network, h, parent *vm) {
 }
 
 // localnet wants that a logical switch and the VLAN of a physical network are one.
-func localnet(w *network, h *vm, out *testenv.Host) {
+func localnet(w *network, h, h5 *vm, out *testenv.Host) {
 	w.t.Helper()
 	out.Run("ip", "addr", "add", "10.2.0.1/24", "dev", "eth0")
 	out.Run("ip", "addr", "add", "fd02::1/64", "dev", "eth0", "nodad")
 	w.silent("without a tag it is another network", out, h.ip4)
 	out.Tag([2]uint16{0x8100, 42})
 	if !w.reach("from the physical network", out, h.ip4) {
-		w.t.Log(w.first.Try("ovs-appctl", "fdb/show", "br-ex"))
+		w.t.Log(h.Env.Try("ovs-appctl", "fdb/show", "br-ex"))
 	}
 	w.reach("to the physical network", h.Host, "10.2.0.1")
 	w.reach("to the physical network", h.Host, "fd02::1")
+	w.reach("to the physical network", h5.Host, "10.2.0.1")
+	w.reach("within the logical switch", h.Host, h5.ip4)
+	w.reach("within the logical switch", h.Host, h5.ip6)
 }

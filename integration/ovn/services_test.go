@@ -18,28 +18,25 @@ import (
 
 // What ovn-controller answers in the place of servers: packets pause in the switch, and resume as answers.
 func TestServices(t *testing.T) {
-	t.Parallel()
-	w := newNetwork(t, 1)
-	defer w.logs()
+	onOneAndTwo(t, services)
+}
+
+func services(w *network) {
 	w.NB("ls-add", "ls1", "--", "lsp-add", "ls1", "p1", "--", "lsp-set-addresses", "p1", "02:00:00:01:00:01 10.1.0.11 fd01::11",
 		"--", "lsp-add", "ls1", "p2", "--", "lsp-set-addresses", "p2", "02:00:00:01:00:02 10.1.0.12 fd01::12",
 		"--", "lr-add", "lr0", "--", "lrp-add", "lr0", "lr0-ls1", "02:00:00:00:00:01", "10.1.0.1/24", "fd01::1/64",
 		"--", "lsp-add", "ls1", "ls1-lr0", "--", "lsp-set-type", "ls1-lr0", "router", "--", "lsp-set-addresses", "ls1-lr0", "router",
 		"--", "lsp-set-options", "ls1-lr0", "router-port=lr0-ls1")
 	w.NB("lsp-add", "ls1", "p3", "--", "lsp-set-addresses", "p3", "02:00:00:01:00:03 10.1.0.13",
-		"--", "set", "logical_switch", "ls1", "other_config:mcast_snoop=true")
+		"--", "set", "logical_switch", "ls1", "other_config:mcast_snoop=true", "other_config:mcast_querier=false")
 	options := w.NB("create", "dhcp_options", "cidr=10.1.0.0/24", "options:server_id=10.1.0.1", "options:server_mac=02:00:00:00:00:01",
 		"options:lease_time=3600", "options:router=10.1.0.1", "options:mtu=1400")
 	w.NB("lsp-set-dhcpv4-options", "p1", options)
 	w.NB("add", "logical_switch", "ls1", "dns_records", w.NB("create", "dns", "records:vm2.ovn.test=10.1.0.12 fd01::12"))
 	w.NB("set", "logical_router_port", "lr0-ls1", "ipv6_ra_configs:address_mode=slaac", "ipv6_ra_configs:mtu=1400")
-	c := w.first
-	c.Eventually("br-int", func() error { _, err := c.br(); return err })
-	h1 := c.vm("p1", "02:00:00:01:00:01", "", "", "", "")
-	h2 := c.vm("p2", "02:00:00:01:00:02", "10.1.0.12/24", "", "", "")
-	c.installed(h1.Host)
-	c.installed(h2.Host)
-	w.Sync()
+	h1 := w.vm("p1", "02:00:00:01:00:01", "", "", "", "")
+	h2 := w.vm("p2", "02:00:00:01:00:02", "10.1.0.12/24", "", "", "")
+	w.installed(h1, h2)
 
 	dhcp(w, h1)
 	h1.Run("ip", "addr", "add", "10.1.0.11/24", "dev", "eth0")
@@ -47,8 +44,8 @@ func TestServices(t *testing.T) {
 	w.reach("with the address of DHCP", h1.Host, h2.ip4)
 	dns(w, h1.Host)
 	advertised(w, h1)
-	h3 := c.vm("p3", "02:00:00:01:00:03", "10.1.0.13/24", "", "", "")
-	c.installed(h3.Host)
+	h3 := w.vm("p3", "02:00:00:01:00:03", "10.1.0.13/24", "", "", "")
+	w.installed(h3)
 	snooped(w, h1, h2, h3)
 }
 

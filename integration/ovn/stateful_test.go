@@ -15,9 +15,11 @@ import (
 
 // What ACLs, NAT and load balancers do with connection tracking.
 func TestStateful(t *testing.T) {
-	t.Parallel()
-	w := newNetwork(t, 1)
-	defer w.logs()
+	onOneAndTwo(t, stateful)
+}
+
+func stateful(w *network) {
+	t := w.t
 	w.NB("ls-add", "ls1", "--", "ls-add", "ext",
 		"--", "lsp-add", "ls1", "p1", "--", "lsp-set-addresses", "p1", "02:00:00:01:00:01 10.1.0.11 fd01::11",
 		"--", "lsp-add", "ls1", "p2", "--", "lsp-set-addresses", "p2", "02:00:00:01:00:02 10.1.0.12 fd01::12",
@@ -29,17 +31,14 @@ func TestStateful(t *testing.T) {
 		w.NB("lsp-add", ls, ls+"-gr", "--", "lsp-set-type", ls+"-gr", "router", "--", "lsp-set-addresses", ls+"-gr", "router",
 			"--", "lsp-set-options", ls+"-gr", "router-port=gr-"+ls)
 	}
-	c := w.first
-	c.Eventually("br-int", func() error { _, err := c.br(); return err })
-	h1 := c.vm("p1", "02:00:00:01:00:01", "10.1.0.11/24", "10.1.0.1", "fd01::11/64", "fd01::1")
-	h2 := c.vm("p2", "02:00:00:01:00:02", "10.1.0.12/24", "10.1.0.1", "fd01::12/64", "fd01::1")
-	out := c.vm("p3", "02:00:00:09:00:03", "172.16.0.50/24", "", "fd09::50/64", "fd09::1")
+	h1 := w.vm("p1", "02:00:00:01:00:01", "10.1.0.11/24", "10.1.0.1", "fd01::11/64", "fd01::1")
+	h2 := w.vm("p2", "02:00:00:01:00:02", "10.1.0.12/24", "10.1.0.1", "fd01::12/64", "fd01::1")
+	out := w.vm("p3", "02:00:00:09:00:03", "172.16.0.50/24", "", "fd09::50/64", "fd09::1")
 	for _, h := range []*vm{h1, h2, out} {
-		c.installed(h.Host)
 		serve(t, h.Host, "[::]:8080", h.lport)
 		serve(t, h.Host, "[::]:8081", h.lport)
 	}
-	w.Sync()
+	w.installed(h1, h2, out)
 	w.reach("without state", h1.Host, h2.ip4)
 
 	t.Log("ACLs")

@@ -14,7 +14,6 @@ func twoPorts(w *network) (h1, h2 *testenv.Host) {
 	w.NB("ls-add", "ls1", "--", "lsp-add", "ls1", "p1", "--", "lsp-set-addresses", "p1", "02:00:00:00:00:01 10.0.0.1 fd00::1",
 		"--", "lsp-add", "ls1", "p2", "--", "lsp-set-addresses", "p2", "02:00:00:00:00:02 10.0.0.2 fd00::2")
 	c := w.first
-	c.Eventually("br-int", func() error { _, err := c.br(); return err })
 	h1 = c.bind("p1", "02:00:00:00:00:01", "10.0.0.1/24", "fd00::1/64")
 	h2 = c.bind("p2", "02:00:00:00:00:02", "10.0.0.2/24", "fd00::2/64")
 	c.installed(h1)
@@ -34,8 +33,10 @@ func (c *chassis) br() (string, error) {
 // An unmodified ovn-controller makes a logical switch of our agent: ports become installed and up, packets pass, a wait for
 // hypervisors returns; ovn-controller and the agent can be restarted under traffic.
 func TestLogicalSwitch(t *testing.T) {
+	t.Parallel()
 	w := newNetwork(t, 1)
-	defer w.logs()
+	defer w.end()
+	w.restarts = true
 	h1, h2 := twoPorts(w)
 	h1.Reach("10.0.0.2")
 	h1.Ping("10.0.0.2", 56, 10)

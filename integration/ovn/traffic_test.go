@@ -72,17 +72,71 @@ func (w *network) direct(h *testenv.Host, dst string) {
 var lookups = regexp.MustCompile(`lookups: hit:\d+ missed:(\d+)`)
 
 // missed is how many packets found no megaflow.
-func (w *network) missed() int {
+func (w *network) missed() (sum int) {
 	w.t.Helper()
-	m := lookups.FindStringSubmatch(w.first.Appctl("dpctl/show"))
-	if m == nil {
-		w.t.Fatal("dpctl/show has no lookups")
+	for _, c := range w.chassis {
+		m := lookups.FindStringSubmatch(c.Appctl("dpctl/show"))
+		if m == nil {
+			w.t.Fatal("dpctl/show has no lookups")
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		sum += n
 	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil {
-		w.t.Fatal(err)
+	return sum
+}
+
+// converse has a host send a byte over TCP to another and wait for the answer, again and again. What it returns ends that, and wants
+// that the connection has lived until then.
+func (w *network) converse(from, to *vm) (stop func()) {
+	w.t.Helper()
+	var l net.Listener
+	inside(w.t, to.Host, func() (err error) {
+		l, err = net.Listen("tcp", net.JoinHostPort(to.ip4, "0"))
+		return err
+	})
+	w.t.Cleanup(func() { l.Close() })
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			io.Copy(c, c)
+			c.Close()
+		}
+	}()
+	var c net.Conn
+	inside(w.t, from.Host, func() (err error) {
+		c, err = net.DialTimeout("tcp", l.Addr().String(), 20*time.Second)
+		return err
+	})
+	end, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer c.Close()
+		for b := []byte{1}; ; time.Sleep(5 * time.Millisecond) {
+			select {
+			case <-end:
+				done <- nil
+				return
+			default:
+			}
+			c.SetDeadline(time.Now().Add(30 * time.Second))
+			if _, err := c.Write(b); err != nil {
+				done <- err
+				return
+			}
+			if _, err := io.ReadFull(c, b); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	return func() {
+		w.t.Helper()
+		close(end)
+		if err := <-done; err != nil {
+			w.t.Errorf("an established connection: %v", err)
+		}
 	}
-	return n
 }
 
 // injected wants that a packet which ovn-controller is told to inject passes the logical network.
