@@ -268,7 +268,8 @@ func (e *Engine) upcall(up *Upcall) {
 
 // install makes a megaflow of a translation. It returns the holders that no megaflow took over.
 func (e *Engine) install(key *flow.Key, res *Result) []Holder {
-	if e.exact.Load() {
+	// Beside adopted flows: what half-filled tables say of one packet must not be said of those that an earlier run let pass.
+	if e.exact.Load() || e.held.Load() {
 		exactMask(key, &res.Mask)
 	}
 	id := e.seed.id(key, &res.Mask)
