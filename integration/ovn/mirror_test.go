@@ -13,7 +13,7 @@ import (
 func TestMirror(t *testing.T) {
 	t.Parallel()
 	w := newNetwork(t, 1)
-	defer w.logs()
+	defer w.end()
 	c := w.first
 	sink := c.AddHost("192.0.2.2/24")
 	c.In(c.NS, "ip", "addr", "add", "192.0.2.1/24", "dev", sink.Port)
