@@ -101,6 +101,9 @@ func (w *network) silent(what string, h *testenv.Host, dst string, more ...strin
 
 // explain traces the ping of a host, or what asks for the address first.
 func (w *network) explain(h *testenv.Host, dst string) string {
+	if _, code := h.Env.Try("ovs-vsctl", "--timeout=5", "port-to-br", h.Port); code != 0 {
+		return h.NS + " is outside"
+	}
 	flow, err := w.pingFlow(h, dst)
 	if err != nil {
 		return err.Error()

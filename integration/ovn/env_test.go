@@ -20,6 +20,7 @@ type network struct {
 	chassis  []*chassis
 	under    *segment // what joins the chassis; nil: there is but one
 	made     int      // hosts, to place the next
+	cuts     bool     // the underlay is interrupted
 	restarts bool     // daemons are ended, which others tell of
 }
 

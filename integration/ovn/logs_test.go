@@ -26,6 +26,12 @@ var restarted = []struct{ line, why string }{
 	{`fatal_signal.*\|WARN\|terminating with signal 2`, "what the test ends"},
 }
 
+// cut are warnings of a network whose underlay a test interrupts.
+var cut = []struct{ line, why string }{
+	{`tunnel\|WARN\|tunnels to`, "the agent looks for next hops itself; the kernel does it for the stock switch"},
+	{`if_status\|WARN\|Trying to release unknown interface cr-`, "ovn-controller, when a gateway gives its port to another"},
+}
+
 // end looks at the logs of all daemons, and keeps all that is known of a test that has failed.
 func (w *network) end() {
 	for _, c := range w.chassis {
@@ -53,6 +59,9 @@ func (w *network) tolerates(line string) bool {
 	list := tolerated
 	if w.restarts {
 		list = slices.Concat(tolerated, restarted)
+	}
+	if w.cuts {
+		list = slices.Concat(list, cut)
 	}
 	for _, x := range list {
 		if regexp.MustCompile(x.line).MatchString(line) {

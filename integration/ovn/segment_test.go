@@ -1,8 +1,10 @@
 package ovn
 
 import (
+	"fmt"
 	"os/exec"
 	"strconv"
+	"strings"
 
 	"github.com/ovs-bpf/ovs-bpf/integration/testenv"
 )
@@ -55,6 +57,27 @@ func (s *segment) setMTU(n int) {
 	s.run("ip", "link", "set", "br0", "mtu", strconv.Itoa(n))
 }
 
+// cut takes the carrier from what is attached at a port, or gives it back.
+func (s *segment) cut(port string, down bool) {
+	s.w.t.Helper()
+	state := "up"
+	if down {
+		state = "down"
+	}
+	s.run("ip", "link", "set", port, state)
+}
+
+// where is the port behind which the switch has learned an address; "": it has not.
+func (s *segment) where(mac string) string {
+	s.w.t.Helper()
+	for line := range strings.Lines(s.run("bridge", "fdb", "show", "br", "br0")) {
+		if f := strings.Fields(line); len(f) > 2 && f[0] == mac && !strings.Contains(line, "permanent") {
+			return f[2]
+		}
+	}
+	return ""
+}
+
 // host makes a host that is attached to the switch: OVN knows nothing of it.
 func (s *segment) host(name string, addrs ...string) *testenv.Host {
 	s.w.t.Helper()
@@ -77,4 +100,15 @@ func (w *network) physical() *segment {
 			"set", "Open_vSwitch", ".", "external_ids:ovn-bridge-mappings=phys:br-ex")
 	}
 	return s
+}
+
+// learned waits until the switch has an address behind a port.
+func (s *segment) learned(mac, port, what string) {
+	s.w.t.Helper()
+	s.w.first.Eventually(what, func() error {
+		if p := s.where(mac); p != port {
+			return fmt.Errorf("%s is behind %q, not %s", mac, p, port)
+		}
+		return nil
+	})
 }
