@@ -49,6 +49,8 @@ func stateful(w *network) {
 	destinationNAT(w, h1, h2, out)
 	t.Log("load balancers")
 	balanced(w, h1, h2, out)
+	t.Log("equal routes, answered the way they came")
+	symmetric(w, h2)
 	// TCP sends again what is lost: that it was, only the counters tell.
 	if out := w.first.Run("ovs-bpfctl", "drops"); strings.Contains(out, "internal") {
 		t.Errorf("the datapath could not go on with packets:\n%s", out)
@@ -125,6 +127,28 @@ func balanced(w *network, h1, h2, out *vm) {
 	w.Sync()
 	for range 4 { // by the router, whose NAT is for all that passes it
 		w.connects("the backend that is left", h1.Host, "10.96.0.10", 80, "p2", "172.16.0.11")
+	}
+}
+
+// symmetric wants that what comes by one of two equal routes is answered by the same.
+func symmetric(w *network, h *vm) {
+	w.t.Helper()
+	w.NB("lsp-add", "ext", "p4", "--", "lsp-set-addresses", "p4", "02:00:00:09:00:04 172.16.0.51",
+		"--", "lsp-add", "ext", "p5", "--", "lsp-set-addresses", "p5", "02:00:00:09:00:05 172.16.0.52")
+	r1 := w.vm("p4", "02:00:00:09:00:04", "172.16.0.51/24", "", "", "")
+	r2 := w.vm("p5", "02:00:00:09:00:05", "172.16.0.52/24", "", "", "")
+	for _, r := range []*vm{r1, r2} {
+		r.Run("ip", "addr", "add", "192.168.50.5/32", "dev", "lo")
+		r.Run("ip", "route", "add", "10.1.0.0/24", "via", "172.16.0.1", "src", "192.168.50.5")
+	}
+	for _, hop := range []string{"172.16.0.51", "172.16.0.52"} {
+		w.NB("--ecmp-symmetric-reply", "lr-route-add", "gr", "192.168.50.0/24", hop)
+	}
+	w.installed(r1, r2)
+	for _, r := range []*vm{r1, r2} {
+		for range 8 {
+			w.connects("by one of equal routes", r.Host, h.ip4, 8080, h.lport, "192.168.50.5")
+		}
 	}
 }
 
