@@ -152,6 +152,14 @@ struct dp_config {
 /* Mask cache: the subtable (+ 1) in which packets of a hash were found last. */
 #define CACHE_BITS 15
 
+/* What the last tracked packet of a hash met on this CPU: where to look first. */
+struct hint {
+	__u64 ref;  /* the connection: CT_REF */
+	__u32 slot; /* the megaflow behind ct */
+	__u32 pad;
+};
+#define HINT_BITS 13 /* of each CPU */
+
 /* ---- actions ---- */
 
 /* Lists are words in blocks of ACT_WORDS. An action is one word and its data words, all in
@@ -369,6 +377,7 @@ struct ctx_state {
 	__u32 meta;      /* so were metadata words: META_* */
 	__u32 tunnel;    /* native tunnel port + 1 that the packet goes out of, or came in by */
 	__u32 outer;     /* offset of what is behind the outer IP header */
+	__u32 hint;      /* of a tracked packet + 1, until its next look-up */
 };
 
 /* The key's words are also reached by an index that the verifier knows to be below 128. */

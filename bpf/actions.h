@@ -2,7 +2,7 @@
 /* The interpreter of action lists. */
 #pragma once
 
-#include "lookup.h"
+#include "hint.h"
 #include "output.h"
 #include "set.h"
 
@@ -223,6 +223,8 @@ static __always_inline int hit(struct __sk_buff *skb, union ctx *c, struct cpu *
 		return output_last(skb, c, cpu, a.c, len);
 	c->s.block = n;
 	c->s.pc = 0;
+	if (a.op == ACT_CT)
+		return go(skb, c, PROG_CT_PLAIN);
 	return go(skb, c, PROG_ACTIONS);
 }
 
@@ -241,6 +243,8 @@ static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct
 	switch (search(c, cpu, &n, wide)) {
 	case SEARCH_HIT:
 		cpu->total.hit++;
+		if (wide)
+			hint_store(c, n);
 		return hit(skb, c, cpu, n, frame_len(skb));
 	case SEARCH_MORE:
 		if (c->s.calls <= max_calls)
@@ -252,12 +256,22 @@ static __always_inline int search_on(struct __sk_buff *skb, union ctx *c, struct
 /* Finds the flow of a parsed packet and does what it says. */
 static __always_inline int classify(struct __sk_buff *skb, union ctx *c, struct cpu *cpu, __u32 len, const int wide)
 {
-	__u32 n = cache_lookup(c, cpu, wide);
+	__u32 n = SLOT_NONE;
 
+	if (wide && c->s.hint)
+		n = hint_find(c, hint_get(c));
+	if (n != SLOT_NONE) {
+		c->s.hint = 0;
+		cpu->total.cache_hit++;
+		return hit(skb, c, cpu, n, len);
+	}
+	n = cache_lookup(c, cpu, wide);
 	if (!wide && n == SLOT_WIDE)
 		return go(skb, c, PROG_LOOKUP);
 	if (n != SLOT_NONE) {
 		cpu->total.cache_hit++;
+		if (wide)
+			hint_store(c, n);
 		return hit(skb, c, cpu, n, len);
 	}
 	c->s.search = 0;

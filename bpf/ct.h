@@ -543,6 +543,8 @@ static __always_inline int ct_track(struct __sk_buff *skb, union ctx *c, struct 
 		if (!s->frag)
 			s->alg |= alg & ALG_HELPERS;
 	}
+	if (c->s.hint)
+		hint_get(c)->ref = CT_REF(f.slot, f.gen, f.reply);
 	return nat ? go(skb, c, PROG_CT_NAT) : ct_done(skb, c, s);
 new:
 	/* A later fragment is like its first one, which makes the connection. */

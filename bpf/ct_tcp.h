@@ -110,11 +110,29 @@ static __always_inline __u8 ct_tcp_timer(__u8 a, __u8 b)
 	return high >= CT_CLOSING ? CT_TCP_FIRST_FIN : CT_TCP_ESTAB;
 }
 
+/* Whether octets seq to end fit into what the receiver has offered, and what they acknowledge was sent: skew is how far that is behind. */
+static __always_inline int ct_in_windows(const struct ct_peer *src, const struct ct_peer *dst, __u32 seq, __u32 end, __s64 skew,
+					 __u8 sws, __u8 dws)
+{
+	__u32 window = dst->window << dws;
+
+	return !before(src->limit, end) && !before(seq, src->end - window) && skew >= -ACK_SLACK && skew <= (__s64)ACK_SLACK << sws;
+}
+
+static __always_inline void ct_move_windows(struct ct_peer *src, struct ct_peer *dst, __u32 end, __u32 ack, __u32 win, __u8 sws)
+{
+	src->window = ct_max(src->window, win);
+	if (before(src->end, end))
+		src->end = end;
+	if (!before(ack + (win << sws), dst->limit))
+		dst->limit = ack + ct_max(win << sws, 1);
+}
+
 /* Moves the connection on by a segment of one of its ends. The caller has the lock. */
 static __always_inline int ct_tcp(struct ct_conn *n, const struct ct_segment *g, __u32 reply, int check)
 {
 	struct ct_peer *src = &n->tcp[reply & 1], *dst = &n->tcp[~reply & 1];
-	__u32 seq = g->seq, ack = g->ack, win = g->window, end, dst_window;
+	__u32 seq = g->seq, ack = g->ack, win = g->window, end;
 	__u8 flags = g->flags, sws = 0, dws = 0;
 	int fresh = 0, in;
 	__s64 skew = 0;
@@ -172,20 +190,14 @@ static __always_inline int ct_tcp(struct ct_conn *n, const struct ct_segment *g,
 		skew = (__s32)(dst->end - ack);
 	sws &= SCALE_MASK;
 	dws &= SCALE_MASK;
-	dst_window = dst->window << dws;
-	in = !before(src->limit, end) && !before(seq, src->end - dst_window) && skew >= -ACK_SLACK &&
-	     skew <= (__s64)ACK_SLACK << sws && (!(flags & TCP_RST) || g->seq - src->end + 1 <= 2);
+	in = ct_in_windows(src, dst, seq, end, skew, sws, dws) && (!(flags & TCP_RST) || g->seq - src->end + 1 <= 2);
 	if (!in && check) {
 		if (!((dst->state < CT_SYN_SENT || dst->state >= CT_FIN_WAIT_2 || src->state >= CT_FIN_WAIT_2) &&
 		      !before(src->limit + ACK_SLACK, end) && !before(seq, src->end - ACK_SLACK)))
 			return CT_INVALID;
 		flags &= ~(TCP_ACK | TCP_SYN);
 	}
-	src->window = ct_max(src->window, win);
-	if (before(src->end, end))
-		src->end = end;
-	if (!before(ack + (win << sws), dst->limit))
-		dst->limit = ack + ct_max(win << sws, 1);
+	ct_move_windows(src, dst, end, ack, win, sws);
 	if ((flags & TCP_SYN) && src->state < CT_SYN_SENT)
 		src->state = CT_SYN_SENT;
 	if ((flags & TCP_FIN) && src->state < CT_CLOSING)

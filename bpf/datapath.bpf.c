@@ -9,6 +9,7 @@
 #include "ct_error.h"
 #include "ct_frag.h"
 #include "ct_new.h"
+#include "ct_plain.h"
 #include "hash.h"
 #include "meter.h"
 #include "mpls.h"
@@ -21,8 +22,6 @@
 
 /* The kernel lets only GPL-compatible programs call the helpers that read its memory. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define PULL_MAX 2048 /* bytes of headers that are made linear */
 
 static __always_inline __u32 port_of(__u32 ifindex)
 {
@@ -124,7 +123,9 @@ int inject(struct __sk_buff *skb)
 		c->s.copy = 0;
 		c->s.calls = 0;
 		skb->mark = c->s.mark;
-		return go(skb, c, c->s.tunnel ? PROG_TUNNEL_OUT : PROG_ACTIONS);
+		if (c->s.tunnel)
+			return go(skb, c, PROG_TUNNEL_OUT);
+		return go(skb, c, PROG_ACTIONS);
 	}
 	if (n >= INJECT_LANES)
 		return TC_ACT_SHOT; /* the host's own chatter */
@@ -178,14 +179,11 @@ int again(struct __sk_buff *skb)
 {
 	struct cpu *cpu = cpu_get();
 	union ctx *c = ctx_of(cpu);
-	__u32 len = skb->len;
 	int r;
 
 	if (!c)
 		return TC_ACT_SHOT;
-	if (len > PULL_MAX)
-		len = PULL_MAX;
-	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+	if (pull(skb))
 		return drop(c, DROP_PULL);
 	parse_metadata(skb, c);
 	r = parse(skb, c);
@@ -343,6 +341,15 @@ int lookup(struct __sk_buff *skb)
 }
 
 SEC("tc")
+int ct_plain(struct __sk_buff *skb)
+{
+	struct cpu *cpu = cpu_get();
+	union ctx *c = ctx_of(cpu);
+
+	return c ? run_ct_plain(skb, c, cpu) : TC_ACT_SHOT;
+}
+
+SEC("tc")
 int ct(struct __sk_buff *skb)
 {
 	union ctx *c = ctx_get();
@@ -355,13 +362,10 @@ SEC("tc")
 int ct_prepare(struct __sk_buff *skb)
 {
 	union ctx *c = ctx_get();
-	__u32 len = skb->len;
 
 	if (!c)
 		return TC_ACT_SHOT;
-	if (len > PULL_MAX)
-		len = PULL_MAX;
-	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+	if (pull(skb))
 		return drop(c, DROP_PULL);
 	if (refresh(skb, c) == PARSE_PULL)
 		return drop(c, DROP_PULL);
@@ -472,13 +476,10 @@ SEC("tc")
 int tunnel_ecn(struct __sk_buff *skb)
 {
 	union ctx *c = ctx_get();
-	__u32 len = skb->len;
 
 	if (!c)
 		return TC_ACT_SHOT;
-	if (len > PULL_MAX)
-		len = PULL_MAX;
-	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+	if (pull(skb))
 		return drop(c, DROP_PULL);
 	if (parse(skb, c) != PARSE_OK)
 		return drop(c, DROP_HEADERS);
@@ -524,13 +525,10 @@ SEC("tc")
 int tunnel_prepare(struct __sk_buff *skb)
 {
 	union ctx *c = ctx_get();
-	__u32 len = skb->len;
 
 	if (!c)
 		return TC_ACT_SHOT;
-	if (len > PULL_MAX)
-		len = PULL_MAX;
-	if ((__u64)skb->data + len > (__u64)skb->data_end && bpf_skb_pull_data(skb, len))
+	if (pull(skb))
 		return drop(c, DROP_PULL);
 	if (refresh(skb, c) == PARSE_PULL)
 		return drop(c, DROP_PULL);

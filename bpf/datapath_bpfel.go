@@ -420,6 +420,8 @@ type DatapathCtxState struct {
 	Meta     uint32
 	Tunnel   uint32
 	Outer    uint32
+	Hint     uint32
+	_        [4]byte
 }
 
 type DatapathDpConfig struct {
@@ -626,15 +628,16 @@ const (
 	DatapathProgIndexPROG_CT_EXPECT      DatapathProgIndex = 20
 	DatapathProgIndexPROG_CT_HELP        DatapathProgIndex = 21
 	DatapathProgIndexPROG_CT_HELPED      DatapathProgIndex = 22
-	DatapathProgIndexPROG_SET_TUNNEL     DatapathProgIndex = 23
-	DatapathProgIndexPROG_TUNNEL_OUT     DatapathProgIndex = 24
-	DatapathProgIndexPROG_TUNNEL_PREPARE DatapathProgIndex = 25
-	DatapathProgIndexPROG_TUNNEL_SEND    DatapathProgIndex = 26
-	DatapathProgIndexPROG_TUNNEL_IN      DatapathProgIndex = 27
-	DatapathProgIndexPROG_TUNNEL_ECN     DatapathProgIndex = 28
-	DatapathProgIndexPROG_TUNNEL_DEVICE  DatapathProgIndex = 29
-	DatapathProgIndexPROG_POLICE         DatapathProgIndex = 30
-	DatapathProgIndexPROG_MAX            DatapathProgIndex = 31
+	DatapathProgIndexPROG_CT_PLAIN       DatapathProgIndex = 23
+	DatapathProgIndexPROG_SET_TUNNEL     DatapathProgIndex = 24
+	DatapathProgIndexPROG_TUNNEL_OUT     DatapathProgIndex = 25
+	DatapathProgIndexPROG_TUNNEL_PREPARE DatapathProgIndex = 26
+	DatapathProgIndexPROG_TUNNEL_SEND    DatapathProgIndex = 27
+	DatapathProgIndexPROG_TUNNEL_IN      DatapathProgIndex = 28
+	DatapathProgIndexPROG_TUNNEL_ECN     DatapathProgIndex = 29
+	DatapathProgIndexPROG_TUNNEL_DEVICE  DatapathProgIndex = 30
+	DatapathProgIndexPROG_POLICE         DatapathProgIndex = 31
+	DatapathProgIndexPROG_MAX            DatapathProgIndex = 32
 )
 
 type DatapathSubtable struct {
@@ -835,6 +838,7 @@ const (
 	DatapathProgCtHelped        = "ct_helped"
 	DatapathProgCtNat           = "ct_nat"
 	DatapathProgCtNew           = "ct_new"
+	DatapathProgCtPlain         = "ct_plain"
 	DatapathProgCtPrepare       = "ct_prepare"
 	DatapathProgCtRemover       = "ct_remover"
 	DatapathProgCtRewrite       = "ct_rewrite"
@@ -866,6 +870,7 @@ const (
 	DatapathVarCrc32cShift      = "crc32c_shift"
 	DatapathVarCtWords          = "ct_words"
 	DatapathVarHashMul          = "hash_mul"
+	DatapathVarHintMask         = "hint_mask"
 	DatapathVarMaxCalls         = "max_calls"
 	DatapathVarMaxPorts         = "max_ports"
 	DatapathVarN_rings          = "n_rings"
@@ -935,6 +940,7 @@ type DatapathProgramSpecs struct {
 	CtHelped        *ebpf.ProgramSpec `ebpf:"ct_helped"`
 	CtNat           *ebpf.ProgramSpec `ebpf:"ct_nat"`
 	CtNew           *ebpf.ProgramSpec `ebpf:"ct_new"`
+	CtPlain         *ebpf.ProgramSpec `ebpf:"ct_plain"`
 	CtPrepare       *ebpf.ProgramSpec `ebpf:"ct_prepare"`
 	CtRemover       *ebpf.ProgramSpec `ebpf:"ct_remover"`
 	CtRewrite       *ebpf.ProgramSpec `ebpf:"ct_rewrite"`
@@ -1007,6 +1013,7 @@ type DatapathVariableSpecs struct {
 	Crc32cShift   *ebpf.VariableSpec `ebpf:"crc32c_shift"`
 	CtWords       *ebpf.VariableSpec `ebpf:"ct_words"`
 	HashMul       *ebpf.VariableSpec `ebpf:"hash_mul"`
+	HintMask      *ebpf.VariableSpec `ebpf:"hint_mask"`
 	MaxCalls      *ebpf.VariableSpec `ebpf:"max_calls"`
 	MaxPorts      *ebpf.VariableSpec `ebpf:"max_ports"`
 	N_rings       *ebpf.VariableSpec `ebpf:"n_rings"`
@@ -1116,6 +1123,7 @@ type DatapathVariables struct {
 	Crc32cShift   *ebpf.Variable `ebpf:"crc32c_shift"`
 	CtWords       *ebpf.Variable `ebpf:"ct_words"`
 	HashMul       *ebpf.Variable `ebpf:"hash_mul"`
+	HintMask      *ebpf.Variable `ebpf:"hint_mask"`
 	MaxCalls      *ebpf.Variable `ebpf:"max_calls"`
 	MaxPorts      *ebpf.Variable `ebpf:"max_ports"`
 	N_rings       *ebpf.Variable `ebpf:"n_rings"`
@@ -1147,6 +1155,7 @@ type DatapathPrograms struct {
 	CtHelped        *ebpf.Program `ebpf:"ct_helped"`
 	CtNat           *ebpf.Program `ebpf:"ct_nat"`
 	CtNew           *ebpf.Program `ebpf:"ct_new"`
+	CtPlain         *ebpf.Program `ebpf:"ct_plain"`
 	CtPrepare       *ebpf.Program `ebpf:"ct_prepare"`
 	CtRemover       *ebpf.Program `ebpf:"ct_remover"`
 	CtRewrite       *ebpf.Program `ebpf:"ct_rewrite"`
@@ -1189,6 +1198,7 @@ func (p *DatapathPrograms) Close() error {
 		p.CtHelped,
 		p.CtNat,
 		p.CtNew,
+		p.CtPlain,
 		p.CtPrepare,
 		p.CtRemover,
 		p.CtRewrite,

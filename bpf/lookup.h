@@ -59,7 +59,7 @@ static __always_inline int masked_matches(const union ctx *c, const struct subta
 	__u64 d = 0;
 
 #pragma unroll
-	for (int i = 0; i < DENSE_WORDS; i++)
+	for (int i = 0; i < (n < DENSE_WORDS ? n : DENSE_WORDS); i++)
 		d |= (c->w[st->idx[i] & 127] & st->mask[i]) ^ slot->key[i];
 #pragma unroll
 	for (int i = DENSE_WORDS; i < n; i++)
@@ -67,14 +67,18 @@ static __always_inline int masked_matches(const union ctx *c, const struct subta
 	return !d;
 }
 
-/* Classes of mask length, so that the loops over words are straight code. Masks of more words than WORDS_MOST are rare, and
- * only programs that are entered by a call know them: ingress has no room for that. */
+/* Classes of mask length, so that the loops over words are straight code. Masks of more words than WORDS_MOST are rare, and those
+ * of up to WORDS_LEAST, which are in the slot, are mostly of tracked packets; only programs that are entered by a call know them:
+ * ingress has no room for that. */
+#define WORDS_LEAST 6
 #define WORDS_FEW 8
 #define WORDS_SOME 12
 #define WORDS_MOST 22
 
 static __always_inline __u64 sparse_hash(const union ctx *c, const struct subtable *st, const int wide)
 {
+	if (wide && st->words <= WORDS_LEAST)
+		return masked_hash(c, st, WORDS_LEAST);
 	if (st->words <= WORDS_FEW)
 		return masked_hash(c, st, WORDS_FEW);
 	if (st->words <= WORDS_SOME)
@@ -94,6 +98,8 @@ static __always_inline int slot_matches(const union ctx *c, const struct subtabl
 		return 0;
 	if (st->dense)
 		return dense_matches(m, slot);
+	if (wide && st->words <= WORDS_LEAST)
+		return masked_matches(c, st, slot, NULL, WORDS_LEAST);
 	tail = AT(key_tails, n);
 	if (st->words <= WORDS_FEW)
 		return masked_matches(c, st, slot, tail, WORDS_FEW);

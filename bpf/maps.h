@@ -23,6 +23,7 @@ const volatile __u32 use_cache = 1;      /* of subtables; 0: in benchmarks */
 const volatile __u32 max_ports = 1;
 const volatile __u32 max_calls = 0;      /* of programs, before the next look-up is left to the agent */
 const volatile __u32 port_mask = 0;      /* records of ports - 1 */
+const volatile __u32 hint_mask = 0;      /* hints - 1 */
 const volatile __u32 n_rings = 1;
 const volatile __u64 hash_mul[SLOT_WORDS] = {};
 const volatile __u32 crc32c_shift[16][32] = {}; /* what 2^i zero bytes do to each bit of a CRC32c */
@@ -31,7 +32,7 @@ const volatile __u32 crc32c_shift[16][32] = {}; /* what 2^i zero bytes do to eac
 enum prog_index {
 	PROG_ACTIONS, PROG_AGAIN, PROG_UPCALL, PROG_MORE, PROG_HASH, PROG_COPY, PROG_METER, PROG_MPLS,
 	PROG_SCTP, PROG_ND, PROG_LOOKUP, PROG_CT, PROG_CT_PREPARE, PROG_CT_AGAIN, PROG_CT_NEW, PROG_CT_NAT, PROG_CT_FRAGMENT, PROG_CT_ERROR, PROG_CT_REWRITE,
-	PROG_CT_ADJUST, PROG_CT_EXPECT, PROG_CT_HELP, PROG_CT_HELPED,
+	PROG_CT_ADJUST, PROG_CT_EXPECT, PROG_CT_HELP, PROG_CT_HELPED, PROG_CT_PLAIN,
 	PROG_SET_TUNNEL, PROG_TUNNEL_OUT, PROG_TUNNEL_PREPARE, PROG_TUNNEL_SEND, PROG_TUNNEL_IN, PROG_TUNNEL_ECN, PROG_TUNNEL_DEVICE,
 	PROG_POLICE,
 	PROG_MAX
@@ -76,6 +77,7 @@ TABLE(stats, struct flow_stats);
 TABLE(buckets, struct bucket);
 TABLE(subtables, struct subtable);
 TABLE(orders, struct order);
+TABLE(hints, struct hint);
 
 /* The element of a table. The compiler must not take the table for as long as it is declared, nor compute the address
  * once more for every member. */

@@ -11,6 +11,7 @@
 #define POS_MAX 0x7fff   /* above all that these limits allow */
 #define MPLS_MAX 3
 #define MPLS_LEN 4
+#define PULL_MAX 2048 /* bytes of headers that are made linear */
 
 #define VLAN_PRESENT 0x1000
 #define ETH_TYPE_MIN 0x600
@@ -415,6 +416,16 @@ static __always_inline void start(struct __sk_buff *skb, union ctx *c, __u32 in_
 	pair(recircs, sent, 0, 0);
 	pair(injected, trunc, 0, 0);
 	pair(out_port, reason, PORT_NONE, DROP_MAX);
+}
+
+/* Makes the packet's headers linear; an error of the helper. */
+static __always_inline long pull(struct __sk_buff *skb)
+{
+	__u32 len = skb->len;
+
+	if (len > PULL_MAX)
+		len = PULL_MAX;
+	return (__u64)skb->data + len > (__u64)skb->data_end ? bpf_skb_pull_data(skb, len) : 0;
 }
 
 #define MAC_BITS 48

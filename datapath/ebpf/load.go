@@ -19,6 +19,8 @@ import (
 // layoutVersion changes with the meaning of what is pinned (bpf/abi.h LAYOUT_VERSION).
 const layoutVersion = 6
 
+const hintBits = 13 // bpf/abi.h HINT_BITS
+
 const laneBlocks = maxBlocks * maxLanes // action blocks of the injector, at the end
 
 // sized returns the programs and maps with the sizes that the options ask for.
@@ -60,6 +62,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 		"buckets":   buckets,
 		"subtables": DefaultMaxMasks,
 		"orders":    2,
+		"hints":     cpus << hintBits,
 	} {
 		spec.Maps[tableName(name)].ValueSize *= n
 	}
@@ -80,7 +83,7 @@ func (d *Datapath) sized() (*ebpf.CollectionSpec, error) {
 	for name, v := range map[string]any{
 		"bucket_mask": buckets - 1, "port_index_mask": index - 1, "max_ports": uint32(o.MaxPorts),
 		"stat_columns": uint32(columns), "stat_stride": uint32(stride), "stat_atomic": atomics,
-		"stat_mask": slots*uint32(stride) - 1, "port_mask": pow2(o.MaxPorts) - 1, "slot_mask": slots - 1, "cpu_mask": cpus - 1, "cpu_size": uint32(cpuSize(o.MaxPorts)),
+		"stat_mask": slots*uint32(stride) - 1, "port_mask": pow2(o.MaxPorts) - 1, "slot_mask": slots - 1, "cpu_mask": cpus - 1, "hint_mask": cpus<<hintBits - 1, "cpu_size": uint32(cpuSize(o.MaxPorts)),
 		"max_calls": uint32(o.maxCalls), "n_rings": uint32(o.Handlers), "crc32c_shift": crcShift(), "ct_words": pow2(max(o.MaxConns, 64)) / 64,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
@@ -121,7 +124,7 @@ func tableName(name string) string { return tablePrefix + name }
 
 // fresh are the maps that every load makes anew: the programs' own.
 func fresh(name string) bool {
-	return name == "progs" || name[0] == '.' && !strings.HasPrefix(name, tablePrefix)
+	return name == "progs" || name == tableName("hints") || name[0] == '.' && !strings.HasPrefix(name, tablePrefix)
 }
 
 // layout names what is pinned: the same name, the same maps.
@@ -195,7 +198,7 @@ func (d *Datapath) load() error {
 		"ct_fragment": bpf.DatapathProgIndexPROG_CT_FRAGMENT,
 		"ct_error":    bpf.DatapathProgIndexPROG_CT_ERROR, "ct_rewrite": bpf.DatapathProgIndexPROG_CT_REWRITE,
 		"ct_adjust": bpf.DatapathProgIndexPROG_CT_ADJUST, "ct_expect_new": bpf.DatapathProgIndexPROG_CT_EXPECT,
-		"ct_help": bpf.DatapathProgIndexPROG_CT_HELP, "ct_helped": bpf.DatapathProgIndexPROG_CT_HELPED,
+		"ct_help": bpf.DatapathProgIndexPROG_CT_HELP, "ct_helped": bpf.DatapathProgIndexPROG_CT_HELPED, "ct_plain": bpf.DatapathProgIndexPROG_CT_PLAIN,
 		"set_tunnel": bpf.DatapathProgIndexPROG_SET_TUNNEL, "tunnel_out": bpf.DatapathProgIndexPROG_TUNNEL_OUT,
 		"tunnel_prepare": bpf.DatapathProgIndexPROG_TUNNEL_PREPARE, "tunnel_send": bpf.DatapathProgIndexPROG_TUNNEL_SEND,
 		"tunnel_in": bpf.DatapathProgIndexPROG_TUNNEL_IN, "tunnel_ecn": bpf.DatapathProgIndexPROG_TUNNEL_ECN,
