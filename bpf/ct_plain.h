@@ -44,6 +44,24 @@ static __always_inline int ct_tcp_plain(struct ct_conn *n, const struct tcp_hdr 
 	return 1;
 }
 
+/* As ct_write(). */
+static __always_inline void ct_write_plain(union ctx *c, const struct ct_conn *n, __u32 zone, __u32 state)
+{
+	const struct ct_tuple *t = &n->orig;
+	__u32 ports = bpf_htonl(*(const __u32 *)&t->sport);
+
+	store(&c->w[KW_CT_STATE], bpf_htonl(state | CS_TRK) | (__u64)bpf_htons(zone) << 32 | (__u64)IPPROTO_TCP << 48);
+	c->key.ct_mark = bpf_htonl(n->mark);
+	c->key.ct_label[0] = n->label[0];
+	c->key.ct_label[1] = n->label[1];
+	store(&c->w[KW_CT_NW_SRC], t->src[1] >> 32 | (t->dst[1] & ~0xffffffffull));
+	store(&c->w[KW_CT_TP_SRC], ports >> 16 | (__u32)(ports << 16));
+#pragma unroll
+	for (int i = KW_CT_IPV6_SRC; i < KW_MPLS_LSE0; i++)
+		store(&c->w[i], 0);
+	c->s.meta |= META_CT;
+}
+
 static __always_inline int run_ct_plain(struct __sk_buff *skb, union ctx *c, struct cpu *cpu)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -63,7 +81,6 @@ static __always_inline int run_ct_plain(struct __sk_buff *skb, union ctx *c, str
 	if (c->s.changed || c->s.l3 != PLAIN_L3 || c->s.l4 != PLAIN_L4 || c->s.nw_proto != IPPROTO_TCP ||
 	    c->key.nw_frag || (void *)(tcp + 1) > end)
 		goto other;
-	/* The other offset of a header is that of IPv6. */
 	if (c->key.eth_type != bpf_htons(ETH_P_IP) || ip->ver_ihl >> 4 != 4 || !ip->tot_len)
 		goto other;
 	if ((a.a & (CT_FORCE | CT_MARK | CT_LABEL)) || (c->key.ct_state & bpf_htonl(CS_NAT)))
@@ -93,12 +110,7 @@ static __always_inline int run_ct_plain(struct __sk_buff *skb, union ctx *c, str
 		n->replied = 1;
 		state |= CS_RPL;
 	}
-	store(&c->w[KW_CT_STATE], bpf_htonl(state | CS_TRK) | (__u64)bpf_htons(a.b) << 32 | (__u64)IPPROTO_TCP << 48);
-	c->key.ct_mark = bpf_htonl(n->mark);
-	c->key.ct_label[0] = n->label[0];
-	c->key.ct_label[1] = n->label[1];
-	c->s.meta |= META_CT;
-	ct_write_tuple(c, &n->orig);
+	ct_write_plain(c, n, a.b, state);
 	ct_unlock(n);
 
 	c->s.pc = pc += 3;
