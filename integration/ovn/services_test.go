@@ -32,6 +32,7 @@ func services(w *network) {
 	options := w.NB("create", "dhcp_options", "cidr=10.1.0.0/24", "options:server_id=10.1.0.1", "options:server_mac=02:00:00:00:00:01",
 		"options:lease_time=3600", "options:router=10.1.0.1", "options:mtu=1400")
 	w.NB("lsp-set-dhcpv4-options", "p1", options)
+	w.NB("lsp-set-dhcpv6-options", "p1", w.NB("create", "dhcp_options", `cidr="fd01::/64"`, `options:server_id="02:00:00:00:00:01"`))
 	w.NB("add", "logical_switch", "ls1", "dns_records", w.NB("create", "dns", "records:vm2.ovn.test=10.1.0.12 fd01::12"))
 	w.NB("set", "logical_router_port", "lr0-ls1", "ipv6_ra_configs:address_mode=slaac", "ipv6_ra_configs:mtu=1400")
 	h1 := w.vm("p1", "02:00:00:01:00:01", "", "", "", "")
@@ -39,6 +40,7 @@ func services(w *network) {
 	w.installed(h1, h2)
 
 	dhcp(w, h1)
+	dhcp6(w, h1)
 	h1.Run("ip", "addr", "add", "10.1.0.11/24", "dev", "eth0")
 	h1.Run("ip", "route", "add", "default", "via", "10.1.0.1")
 	w.reach("with the address of DHCP", h1.Host, h2.ip4)
@@ -46,7 +48,8 @@ func services(w *network) {
 	advertised(w, h1)
 	h3 := w.vm("p3", "02:00:00:01:00:03", "10.1.0.13/24", "", "", "")
 	w.installed(h3)
-	snooped(w, h1, h2, h3)
+	snooped(w, h1, h2, h3, "239.1.2.3")
+	snooped(w, h1, h2, h3, "ff15::123")
 }
 
 // dhcp wants an offer and an acknowledgement, as the options say.
@@ -164,15 +167,19 @@ func advertised(w *network, h *vm) {
 }
 
 // snooped wants that multicast reaches only those who joined the group.
-func snooped(w *network, from, member, other *vm) {
+func snooped(w *network, from, member, other *vm, group string) {
 	w.t.Helper()
-	group := &net.UDPAddr{IP: net.IPv4(239, 1, 2, 3), Port: 5555}
+	ip := net.ParseIP(group)
+	text, protocol, src, to := "to members of "+group, "udp4", "10.1.0.11", "01:00:5e:01:02:03"
+	if ip.To4() == nil {
+		protocol, src, to = "udp6", "fd01::ff:fe01:1", "33:33:00:00:01:23"
+	}
 	inside(w.t, member.Host, func() error {
 		dev, err := net.InterfaceByName("eth0")
 		if err != nil {
 			return err
 		}
-		c, err := net.ListenMulticastUDP("udp4", dev, group)
+		c, err := net.ListenMulticastUDP(protocol, dev, &net.UDPAddr{IP: ip, Port: 5555})
 		if err != nil {
 			return err
 		}
@@ -180,17 +187,58 @@ func snooped(w *network, from, member, other *vm) {
 		return nil
 	})
 	w.first.Eventually("a snooped group", func() error {
-		if out := w.SB("--bare", "--columns=address", "list", "igmp_group"); !strings.Contains(out, "239.1.2.3") {
+		if out := w.SB("--bare", "--columns=address", "list", "igmp_group"); !strings.Contains(out, group) {
 			return fmt.Errorf("groups: %q", out)
 		}
 		return nil
 	})
 	w.Sync()
 	tx, rx, stray := listen(w.t, from.Host), listen(w.t, member.Host), listen(w.t, other.Host)
-	tx.send(datagram(from.mac, "01:00:5e:01:02:03", "10.1.0.11", "239.1.2.3", 5555, 5555, []byte("to members"))...)
-	if rx.find(carries("to members")) == nil {
-		w.t.Error("multicast does not reach a member")
+	tx.send(datagram(from.mac, to, src, group, 5555, 5555, []byte(text))...)
+	if rx.find(carries(text)) == nil {
+		w.t.Errorf("%s: nothing reaches a member", text)
 	}
 	w.reach("after multicast", from.Host, other.ip4)
-	w.none(stray, carries("to members"), "multicast reaches one who did not join")
+	w.none(stray, carries(text), "multicast reaches one who did not join")
+}
+
+// dhcp6 wants an advertisement and a reply with the address of the port.
+func dhcp6(w *network, h *vm) {
+	w.t.Helper()
+	x := listen(w.t, h.Host)
+	duid := append([]byte{0, 3, 0, 1}, mac(h.mac)...)
+	var server layers.DHCPv6Option
+	for _, step := range []struct{ ask, answer layers.DHCPv6MsgType }{
+		{layers.DHCPv6MsgTypeSolicit, layers.DHCPv6MsgTypeAdvertise}, {layers.DHCPv6MsgTypeRequest, layers.DHCPv6MsgTypeReply},
+	} {
+		ask := &layers.DHCPv6{MsgType: step.ask, TransactionID: []byte{1, 2, 3}, Options: layers.DHCPv6Options{
+			layers.NewDHCPv6Option(layers.DHCPv6OptClientID, duid), layers.NewDHCPv6Option(layers.DHCPv6OptIANA, []byte{0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0}),
+		}}
+		if step.ask == layers.DHCPv6MsgTypeRequest {
+			ask.Options = append(ask.Options, server)
+		}
+		b := gopacket.NewSerializeBuffer()
+		if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, ask); err != nil {
+			w.t.Fatal(err)
+		}
+		x.send(datagram(h.mac, "33:33:00:01:00:02", "fe80::ff:fe01:1", "ff02::1:2", 546, 547, b.Bytes())...)
+		p := x.find(func(p gopacket.Packet) bool { return p.Layer(layers.LayerTypeDHCPv6) != nil })
+		if p == nil {
+			w.t.Errorf("no answer to DHCPv6 %s", step.ask)
+			return
+		}
+		answer := p.Layer(layers.LayerTypeDHCPv6).(*layers.DHCPv6)
+		var address string
+		for _, o := range answer.Options {
+			switch {
+			case o.Code == layers.DHCPv6OptServerID:
+				server = o
+			case o.Code == layers.DHCPv6OptIANA && len(o.Data) >= 12+4+16: // behind it the option of an address
+				address = net.IP(o.Data[16:32]).String()
+			}
+		}
+		if answer.MsgType != step.answer || address != "fd01::11" || len(server.Data) == 0 {
+			w.t.Errorf("the answer to DHCPv6 %s: %s of %q by %x", step.ask, answer.MsgType, address, server.Data)
+		}
+	}
 }
