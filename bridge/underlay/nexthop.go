@@ -212,6 +212,9 @@ func (u *Underlay) push(h *hop) (changed bool) {
 		u.drop(h)
 		return changed
 	}
+	if h.err == nil && h.pushed == nil && u.unheardOf(h) {
+		return changed
+	}
 	next, err := u.next(h)
 	if err == nil && (h.pushed == nil || *h.pushed != next) {
 		if perr := u.o.Datapath.SetNextHop(next); perr != nil {
@@ -224,6 +227,16 @@ func (u *Underlay) push(h *hop) (changed bool) {
 		u.drop(h)
 	}
 	return u.tell(h, err) || changed
+}
+
+// unheardOf tells that the device of a hop will only be told of: at the start, and when its route is quicker. Until then the
+// datapath keeps what it has of it, from an earlier run. The caller holds mu.
+func (u *Underlay) unheardOf(h *hop) bool {
+	if h.way.Local {
+		return len(u.devices) == 0
+	}
+	_, ok := u.devices[h.way.Ifindex]
+	return !ok
 }
 
 // next is the next hop that the datapath is to have; the caller holds mu.
@@ -245,7 +258,7 @@ func (u *Underlay) next(h *hop) (datapath.NextHop, error) {
 		n.Ifindex, n.SrcMAC, n.MTU = lo.Ifindex, lo.MAC, lo.MTU
 		return n, nil
 	}
-	if d.Ifindex == 0 || !d.Up {
+	if !d.Up {
 		return n, fmt.Errorf("%s: %w: device %s is down", h.Dst, ErrNoRoute, h.way.Device)
 	}
 	if !d.Ethernet && u.demand.native() {

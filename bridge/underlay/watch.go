@@ -8,8 +8,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 )
 
 // watchBuffer is the kernel's queue of messages, in bytes: some thousand of them.
@@ -31,9 +32,13 @@ func (l *Linux) Watch(ctx context.Context) (*Changes, error) {
 }
 
 func (l *Linux) subscribe() (*nl.NetlinkSocket, error) {
-	s, err := nl.SubscribeAt(l.ns, netns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_IFADDR,
-		unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEXTHOP)
-	if err != nil {
+	var s *nl.NetlinkSocket
+	// nl.SubscribeAt would enter the namespace, which needs CAP_SYS_ADMIN, even from within.
+	if err := netdev.In(l.ns, func() (err error) {
+		s, err = nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_IFADDR,
+			unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEXTHOP)
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("watch routes: %w", err)
 	}
 	// Beyond the system's limit only with CAP_NET_ADMIN; a smaller queue overflows earlier, which is handled.

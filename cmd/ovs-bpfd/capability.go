@@ -33,7 +33,7 @@ func missingCapabilities(effective uint64) []string {
 		{"CAP_NET_ADMIN (network devices and programs on them)", has(unix.CAP_NET_ADMIN)},
 		{"CAP_BPF (maps and programs)", has(unix.CAP_BPF) || admin},
 		{"CAP_PERFMON (programs that follow pointers)", has(unix.CAP_PERFMON) || admin},
-		{"CAP_SYS_ADMIN (bpffs, maps within maps)", admin},
+		{"CAP_NET_RAW (packets that are sent for controllers)", has(unix.CAP_NET_RAW)},
 	} {
 		if !c.ok {
 			missing = append(missing, c.name)

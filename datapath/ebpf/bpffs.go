@@ -31,6 +31,9 @@ func FindBPFFS(rundir string) (string, error) {
 		return "", fmt.Errorf("%s is no bpffs, and no other can be made: %w", sysBPFFS, err)
 	}
 	if err := unix.Mount("bpf", dir, "bpf", 0, "mode=0700"); err != nil {
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("missing capability: CAP_SYS_ADMIN (to mount it): %w", err)
+		}
 		return "", errors.Join(fmt.Errorf("%s is no bpffs, and none can be mounted on %s: %w", sysBPFFS, dir, err), os.Remove(dir))
 	}
 	return dir, nil

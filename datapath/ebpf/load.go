@@ -222,30 +222,12 @@ func (d *Datapath) load() error {
 	if maps == nil {
 		d.table.config.at[0].Layout = layoutVersion
 		d.table.config.at[0].HashMul = mul
-		if err := d.makeRings(spec.Maps["rings"].InnerMap); err != nil {
-			return err
-		}
 	}
 	if err := d.table.open(d.opts.MaxFlows, d.opts.MaxMasks, d.opts.PortMasks, statStride(min(d.cpus, d.opts.statColumns)), laneBlocks); err != nil {
 		return fmt.Errorf("flow tables are damaged: %w", err)
 	}
 	if d.pins != nil && maps == nil {
 		return d.pins.pinMaps(d.coll.Maps)
-	}
-	return nil
-}
-
-func (d *Datapath) makeRings(inner *ebpf.MapSpec) error {
-	for i := range uint32(d.opts.Handlers) {
-		m, err := ebpf.NewMap(inner)
-		if err != nil {
-			return fmt.Errorf("make ring: %w", err)
-		}
-		err = d.coll.Maps["rings"].Put(i, m)
-		m.Close()
-		if err != nil {
-			return fmt.Errorf("enter ring: %w", err)
-		}
 	}
 	return nil
 }

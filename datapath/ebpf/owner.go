@@ -167,7 +167,7 @@ func allDetached(dir string) bool {
 
 var (
 	layoutName = regexp.MustCompile(`^(v\d+_[0-9a-f]{16}|next)$`)
-	pinName    = regexp.MustCompile(`^(map_\w+|progs_\d+|link_\d+_(ingress|egress|underlay))$`)
+	pinName    = regexp.MustCompile(`^(ring_[0-9]+|map_\w+|progs_\d+|link_\d+_(ingress|egress|underlay))$`)
 )
 
 // checkOurs refuses a pin directory in which somebody has put something that is not ours.

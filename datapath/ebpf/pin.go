@@ -14,7 +14,7 @@ import (
 
 // pinDir is the directory of one instance on a bpffs. In it is one directory per layout:
 //
-//	v1_<hash of sizes>/   map_<name>, progs_<n>, link_<ifindex>_<ingress|egress|underlay>
+//	v1_<hash of sizes>/   map_<name>, ring_<n>, progs_<n>, link_<ifindex>_<ingress|egress|underlay>
 //	next/                 one that is being made
 //	owner_*               symbolic links that say whose it is (Claim)
 //
@@ -59,6 +59,8 @@ func (p *pinDir) dir() string { return filepath.Join(p.root, p.layout) }
 func (p *pinDir) mapPath(dir, name string) string {
 	return filepath.Join(dir, "map_"+strings.TrimPrefix(name, tablePrefix))
 }
+
+func (p *pinDir) ringPath(i uint32) string { return p.path(fmt.Sprintf("ring_%d", i)) }
 
 func (p *pinDir) path(name string) string { return filepath.Join(p.dir(), name) }
 

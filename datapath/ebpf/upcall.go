@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 	"unsafe"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/ovs-bpf/ovs-bpf/bpf"
@@ -23,12 +21,6 @@ const (
 	vlanLen    = 4
 )
 
-// reader is one ring.
-type reader struct {
-	m    *ebpf.Map
-	ring *ringbuf.Reader
-}
-
 // holdUpcalls is how long after Open upcalls wait for the first handler.
 const holdUpcalls = 2 * time.Second
 
@@ -40,88 +32,6 @@ func (d *Datapath) Handle(f func(*datapath.Upcall)) {
 	}
 	d.handler.Store(&f)
 	d.handled.Do(func() { close(d.handles) })
-}
-
-// discard throws away the upcalls that wait in the rings of an earlier instance: nobody knows how old they are.
-func (d *Datapath) discard(rings *ebpf.Map) error {
-	for i := range uint32(maxRings) {
-		var m *ebpf.Map
-		if err := rings.Lookup(i, &m); err != nil {
-			if errors.Is(err, ebpf.ErrKeyNotExist) {
-				continue
-			}
-			return fmt.Errorf("open ring %d: %w", i, err)
-		}
-		err := d.drain(m)
-		m.Close()
-		if err != nil {
-			return fmt.Errorf("drain ring %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
-// drain reads what is in a ring now.
-func (d *Datapath) drain(m *ebpf.Map) error {
-	r, err := ringbuf.NewReader(m)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	r.SetDeadline(time.Unix(1, 0)) // do not wait for more
-	var rec ringbuf.Record
-	for left := r.AvailableBytes(); left > 0; left -= 8 + (len(rec.RawSample)+7)&^7 {
-		if r.ReadInto(&rec) != nil {
-			break
-		}
-		d.lost.Add(1)
-	}
-	return nil
-}
-
-// openRings opens the rings of the handlers, and the one of watched ports: whatever fills the others does not hold up what comes there.
-func (d *Datapath) openRings() error {
-	for n := range d.opts.Handlers + 1 {
-		i := uint32(n)
-		if n == d.opts.Handlers {
-			i = watchRing
-		}
-		r, err := d.openRing(i)
-		if err != nil {
-			return err
-		}
-		d.readers = append(d.readers, r)
-	}
-	return nil
-}
-
-func (d *Datapath) openRing(i uint32) (*reader, error) {
-	var m *ebpf.Map
-	err := d.coll.Maps["rings"].Lookup(i, &m)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		// An earlier instance had fewer.
-		if err = d.addRing(i); err == nil {
-			err = d.coll.Maps["rings"].Lookup(i, &m)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open ring %d: %w", i, err)
-	}
-	r, err := ringbuf.NewReader(m)
-	if err != nil {
-		m.Close()
-		return nil, fmt.Errorf("open ring %d: %w", i, err)
-	}
-	return &reader{m: m, ring: r}, nil
-}
-
-func (d *Datapath) addRing(i uint32) error {
-	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(d.opts.RingBytes)})
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	return d.coll.Maps["rings"].Put(i, m)
 }
 
 // read hands the upcalls of one ring to the handler until the ring is closed.
