@@ -51,9 +51,18 @@ func (u *Underlay) arrivals() []datapath.UnderlayDevice {
 	return list
 }
 
+// heard reports whether what bridges need and the devices that have addresses are known: until then what an earlier run left
+// goes on. The caller holds mu.
+func (u *Underlay) heard() bool {
+	return u.demanded && !slices.ContainsFunc(u.addresses, func(a Address) bool {
+		_, ok := u.devices[a.Ifindex]
+		return !ok
+	})
+}
+
 // pushUnderlay tells the datapath where encapsulated packets arrive; the caller holds mu.
 func (u *Underlay) pushUnderlay() {
-	if u.o.Datapath == nil {
+	if u.o.Datapath == nil || !u.reset && !u.heard() {
 		return
 	}
 	list := u.arrivals()

@@ -83,11 +83,12 @@ func (f *fakeHost) learn(n ...Neighbor) {
 
 // fakeDatapath remembers what it is told.
 type fakeDatapath struct {
-	mu       sync.Mutex
-	hops     map[Remote]datapath.NextHop
-	underlay []datapath.UnderlayDevice
-	ports    [2]uint16
-	refuse   error
+	mu        sync.Mutex
+	hops      map[Remote]datapath.NextHop
+	underlay  []datapath.UnderlayDevice
+	underlays [][]datapath.UnderlayDevice // all that were set
+	ports     [2]uint16
+	refuse    error
 }
 
 func (f *fakeDatapath) SetNextHop(n datapath.NextHop) error {
@@ -111,6 +112,7 @@ func (f *fakeDatapath) SetUnderlay(l []datapath.UnderlayDevice) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.underlay = l
+	f.underlays = append(f.underlays, l)
 	return nil
 }
 

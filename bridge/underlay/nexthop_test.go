@@ -216,6 +216,11 @@ func TestArrivals(t *testing.T) {
 	}
 	eth0 := datapath.UnderlayDevice{Ifindex: 2, Addresses: []netip.Addr{a1, netip.MustParseAddr("fe80::1")}}
 	check(eth0)
+	l.dp.mu.Lock()
+	if first := l.dp.underlays[0]; len(first) == 0 {
+		t.Error("a start takes away what an earlier run left")
+	}
+	l.dp.mu.Unlock()
 	l.configure(a1)
 	check(datapath.UnderlayDevice{Ifindex: 1, Addresses: []netip.Addr{a1, netip.MustParseAddr("10.4.0.1"),
 		netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fe80::3")}}, eth0)

@@ -47,6 +47,7 @@ type Underlay struct {
 	aging     time.Duration
 	ports     portRange
 	demand    Demand
+	demanded  bool // SetDemand has been called
 	hops      map[Remote]*hop
 	waiting   int // bytes of packets that wait
 	underlay  []datapath.UnderlayDevice
@@ -176,7 +177,7 @@ func (u *Underlay) Run(ctx context.Context) error {
 // SetDemand says what the bridges need now, all of it.
 func (u *Underlay) SetDemand(d Demand) {
 	u.mu.Lock()
-	u.demand = d
+	u.demand, u.demanded = d, true
 	u.mu.Unlock()
 	u.Kick()
 }
