@@ -119,9 +119,6 @@ func portStats(i *iface, counters map[odp.Port]datapath.PortStats, now time.Time
 	return st
 }
 
-// QueueStats implements ofctrl.Host: no port has queues.
-func (b *Bridge) QueueStats(openflow.PortNo, uint32) []openflow.QueueStats { return nil }
-
 // SetPortConfig implements ofctrl.Host: PORT_MOD.
 func (b *Bridge) SetPortConfig(no openflow.PortNo, config, mask uint32) error {
 	var err error

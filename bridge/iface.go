@@ -39,6 +39,10 @@ type iface struct {
 	tunnel   *tunnelPort // of a tunnel that works
 	warnings warnings    // about its options
 	bfd      *bfdSession // nil: none is wanted
+
+	shaped      bool                 // the port has a QoS row
+	qosError    string               // what was logged of it
+	queuesSince map[uint32]time.Time // when queues were made
 }
 
 // port is a Port row that a bridge has.
@@ -140,7 +144,7 @@ func (i *iface) findPeer() {
 		return
 	}
 	var peer *datapath.Peer
-	if i.info.Up && i.info.Peer.Ifindex != 0 && i.info.Peer.Netns >= 0 {
+	if i.info.Up && qosWanted(i.port.row) == nil && i.info.Peer.Ifindex != 0 && i.info.Peer.Netns >= 0 {
 		if p, err := a.o.Devices.PeerOf(i.info); err == nil && p.Up {
 			peer = &datapath.Peer{MAC: p.MAC, MTU: p.MTU}
 		}

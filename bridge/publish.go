@@ -42,7 +42,6 @@ func (a *Agent) publish() {
 	}
 	for b, v := range views {
 		if b.view.Load() != v {
-			b.forgetMoved(b.view.Load(), v)
 			b.view.Store(v)
 			b.version.n.Add(1)
 		}
@@ -58,14 +57,14 @@ func (a *Agent) publish() {
 // makeView builds a bridge's view from what the main loop knows.
 func (b *Bridge) makeView() *view {
 	v := &view{ports: map[openflow.PortNo]*pipeline.Port{}, of: map[openflow.PortNo]*bundle{}, byID: map[bundleID]*bundle{},
-		indexes: map[openflow.PortNo]uint32{}, sampling: b.exporters.Load().sampling(), snooping: b.snooping,
+		indexes: map[openflow.PortNo]uint32{}, sampling: b.exporters.Load().sampling(),
 		frag: b.FragHandling(), forwardBPDU: b.row.OtherConfig["forward-bpdu"] == "true"}
 	bundles := map[*port]*bundle{}
 	for _, i := range b.sortedIfaces() {
 		if !i.up() {
 			continue
 		}
-		p := &pipeline.Port{No: i.ofport, Name: i.name, ODP: i.odp, Config: b.configs.get(i.ofport), State: i.state()}
+		p := &pipeline.Port{No: i.ofport, Name: i.name, ODP: i.odp, Config: b.configs.get(i.ofport), State: i.state(), DSCP: queueDSCP(i.port.row)}
 		if i.patch() {
 			p.Rx, p.Tx = &i.rx, &i.tx
 			if peer := b.agent.peerOf(i); peer != nil {
@@ -83,7 +82,7 @@ func (b *Bridge) makeView() *view {
 		v.order = append(v.order, p)
 		o := bundles[i.port]
 		if o == nil {
-			o = &bundle{id: i.port.id, name: i.port.name, vlan: portVLAN(i.port.row), protected: i.port.row.Protected, snooping: newPortSnooping(i.port.row)}
+			o = &bundle{id: i.port.id, name: i.port.name, vlan: portVLAN(i.port.row), protected: i.port.row.Protected}
 			bundles[i.port] = o
 			v.bundles = append(v.bundles, o)
 			v.byID[o.id] = o
@@ -163,6 +162,7 @@ func (b *Bridge) configure() {
 	for _, i := range b.sortedIfaces() {
 		i.settings(smallest)
 		i.police()
+		i.shape()
 		i.configureBFD()
 	}
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 
+	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
 	"github.com/ovs-bpf/ovs-bpf/bridge/tunnel"
 	"github.com/ovs-bpf/ovs-bpf/ovsdb"
 )
@@ -18,6 +19,7 @@ func unsupported(b *ovsdb.Bridge) []string {
 	}
 	say(b.STPEnable, "stp_enable: STP is not supported; the bridge forwards without loop protection")
 	say(b.RSTPEnable, "rstp_enable: RSTP is not supported; the bridge forwards without loop protection")
+	say(b.McastSnoopingEnable, "mcast_snooping_enable: multicast snooping is not supported; multicast is flooded")
 	say(b.NetFlow != nil, "netflow: NetFlow is not supported; nothing is exported")
 	say(b.SFlow != nil, "sflow: sFlow is not supported; nothing is exported")
 	for _, c := range b.Controllers {
@@ -26,9 +28,11 @@ func unsupported(b *ovsdb.Bridge) []string {
 	}
 	for _, p := range b.Ports {
 		say(len(p.Interfaces) > 1, "port %s: bonds are not supported; only its first interface sends", p.Name)
-		say(p.QoS != nil, "port %s: QoS is not supported; packets are sent unshaped", p.Name)
 		for _, i := range p.Interfaces {
 			typ := effectiveType(b.Name, i)
+			q := qosWanted(p)
+			say(q != nil && q.Type != netdev.QoSNoop && typ != netdev.System && typ != netdev.Dummy,
+				"port %s: QoS of %s ports is not supported; packets are sent unshaped", p.Name, typ)
 			say(policing(i).On() && (typ == typePatch || tunnel.Is(typ)),
 				"interface %s: ingress policing of %s ports is not supported; packets are not limited", i.Name, typ)
 			say(i.CFMMPID != nil, "interface %s: CFM is not supported; no session is made", i.Name)

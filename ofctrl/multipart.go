@@ -63,6 +63,8 @@ func (c *conn) multipart(ctx context.Context, xid uint32, m *openflow.MultipartR
 		return c.meterFeatures(ctx, xid)
 	case *openflow.QueueRequest:
 		return c.queues(ctx, xid, req)
+	case *openflow.QueueDescRequest:
+		return c.queueDesc(ctx, xid, req)
 	case *openflow.TableDescRequest:
 		return c.tableDesc(ctx, xid)
 	case *openflow.TableFeaturesRequest:
@@ -150,23 +152,6 @@ func (c *conn) aggregate(ctx context.Context, xid uint32, req *openflow.FlowRequ
 	packets, bytes, flows := s.o.Tables.Aggregate(filter(req))
 	s.o.Mu.RUnlock()
 	return c.part(ctx, xid, &openflow.AggregateReply{Packets: packets, Bytes: bytes, Flows: flows, Nicira: req.Nicira})
-}
-
-func (c *conn) queues(ctx context.Context, xid uint32, req *openflow.QueueRequest) error {
-	port := req.Port
-	if port == openflow.PortAll { // "any" of OpenFlow 1.0
-		port = openflow.PortAny
-	}
-	if port != openflow.PortAny && !c.sw.hasPort(port) {
-		return fmt.Errorf("queue statistics of port %d: %w", port, openflow.QueueBadPort)
-	}
-	queues := c.sw.o.Host.QueueStats(port, req.Queue)
-	if len(queues) == 0 && req.Queue != QueueAll {
-		return fmt.Errorf("queue statistics of queue %d: %w", req.Queue, openflow.QueueBadQueue)
-	}
-	return parts(ctx, c, xid, queues, func(q []openflow.QueueStats) openflow.MultipartBody {
-		return &openflow.QueueReply{Queues: q}
-	})
 }
 
 func (s *Switch) hasPort(no openflow.PortNo) bool {

@@ -2,7 +2,6 @@ package ofctrl
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/ovs-bpf/ovs-bpf/ofctrl/openflow"
 )
@@ -27,11 +26,6 @@ const (
 // none answers a multipart request for what the switch has none of.
 func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) error {
 	switch m := m.(type) {
-	case *openflow.QueueDescRequest:
-		if m.Port != openflow.PortAny && !c.sw.hasPort(m.Port) {
-			return fmt.Errorf("queues of port %d: %w", m.Port, openflow.QueueBadPort)
-		}
-		return c.part(ctx, xid, &openflow.QueueDescReply{})
 	case *openflow.RawMultipart:
 		if m.Type == mpVendor {
 			return openflow.BadExperimenter
@@ -42,14 +36,6 @@ func (c *conn) none(ctx context.Context, xid uint32, m openflow.MultipartBody) e
 
 // mpVendor is the multipart type of experimenters.
 const mpVendor = 0xffff
-
-// queueConfig lists the queues of a port: there are none.
-func (c *conn) queueConfig(ctx context.Context, xid uint32, m *openflow.QueueConfigRequest) error {
-	if m.Port != openflow.PortAny && !c.sw.hasPort(m.Port) {
-		return fmt.Errorf("queues of port %d: %w", m.Port, openflow.QueueBadPort)
-	}
-	return c.send(ctx, xid, &openflow.QueueConfigReply{Port: m.Port})
-}
 
 // unsupported is the error for a message that is well-formed and not done yet.
 func unsupported(v openflow.Version, m openflow.Message) error {

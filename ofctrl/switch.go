@@ -30,6 +30,8 @@ type Host interface {
 	Ports() []openflow.Port
 	// PortStats returns the counters of a port, of all with PortAny; none when there is no such port.
 	PortStats(openflow.PortNo) []openflow.PortStats
+	// Queues lists the queues of a port, of all with PortAny.
+	Queues(port openflow.PortNo) []QueueID
 	// QueueStats returns the counters of a queue, or of all (PortAny, QueueAll).
 	QueueStats(port openflow.PortNo, queue uint32) []openflow.QueueStats
 	// SetPortConfig changes the bits of mask. Errors wrap an openflow.Err.
@@ -42,6 +44,12 @@ type Host interface {
 	SetFragHandling(uint16)
 	// TablesChanged tells that the flow tables are not what they were.
 	TablesChanged()
+}
+
+// QueueID is a queue of a port.
+type QueueID struct {
+	Port  openflow.PortNo
+	Queue uint32
 }
 
 // QueueAll is all queues of a port.

@@ -61,6 +61,7 @@ func (h *fakeHost) PortStats(no openflow.PortNo) []openflow.PortStats {
 	return out
 }
 
+func (h *fakeHost) Queues(openflow.PortNo) []QueueID                         { return nil }
 func (h *fakeHost) QueueStats(openflow.PortNo, uint32) []openflow.QueueStats { return nil }
 
 func (h *fakeHost) SetPortConfig(no openflow.PortNo, config, mask uint32) error {

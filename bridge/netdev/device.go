@@ -17,6 +17,9 @@ type linuxDevice struct {
 	name, typ string
 	ifindex   int
 	unpromisc bool // the promiscuous flag is ours to take back
+	leftover  bool // it may have a qdisc of ours that shaping does not know
+
+	shaping *shaping // what SetQoS has made, nil: nothing
 
 	tap     *os.File      // of Internal and Tap, else nil
 	own     bool          // the tap is ours to remove
@@ -54,6 +57,7 @@ func (d *linuxDevice) openSystem(adopted bool) error {
 		return err
 	}
 	d.unpromisc = adopted || !i.Promisc
+	d.leftover = adopted
 	if i.Promisc {
 		return nil
 	}
@@ -173,12 +177,13 @@ func (d *linuxDevice) Release() error {
 	if closed {
 		return nil
 	}
-	var err error
+	err := d.unshape(true)
 	switch {
+	case isGone(err):
 	case d.own:
-		err = d.unpersist()
+		err = errors.Join(err, d.unpersist())
 	case d.unpromisc:
-		err = d.l.rtnl.set(d.ifindex, 0, unix.IFF_PROMISC)
+		err = errors.Join(err, d.l.rtnl.set(d.ifindex, 0, unix.IFF_PROMISC))
 	}
 	if isGone(err) {
 		err = nil

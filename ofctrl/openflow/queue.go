@@ -4,8 +4,10 @@ package openflow
 const (
 	queueMinRate = 1
 	queueMaxRate = 2
-	rateUnknown  = 0xffff
 )
+
+// RateUnknown is the rate of a queue that is not told.
+const RateUnknown = 0xffff
 
 func decodeQueueConfigRequest(d *decoder) (Message, error) {
 	p := port10(be16(d.body))
@@ -37,7 +39,7 @@ func encodeQueueConfigRequest(e *encoder, m *QueueConfigRequest) error {
 
 // queueHead is the length of a queue's structure before its properties.
 func queueHead(v Version) int {
-	if v == V10 {
+	if v < V12 {
 		return 8
 	}
 	return 16
@@ -49,9 +51,9 @@ func decodeQueueConfigReply(d *decoder) (Message, error) {
 		m.Port = port10(be16(d.body))
 	}
 	for b := d.body[8:]; len(b) > 0; {
-		q := QueueConfig{Port: m.Port, Queue: be32(b), MinRate: rateUnknown, MaxRate: rateUnknown}
+		q := QueueConfig{Port: m.Port, Queue: be32(b), MinRate: RateUnknown, MaxRate: RateUnknown}
 		head, at := queueHead(d.v), 4
-		if d.v > V10 && len(b) >= head {
+		if d.v >= V12 && len(b) >= head {
 			q.Port, at = PortNo(be32(b[4:])), 8
 		}
 		if len(b) < head {
@@ -100,14 +102,14 @@ func encodeQueueConfigReply(e *encoder, m *QueueConfigReply) error {
 		return bad(NXUnencodable, "queue-get-config in OpenFlow 1.%d", e.v-V10)
 	}
 	rate := func(typ, v uint16) {
-		if v != rateUnknown {
+		if v != RateUnknown {
 			e.u16(typ, 16, 0, 0, v, 0, 0, 0)
 		}
 	}
 	for _, q := range m.Queues {
 		at, lenAt := len(e.b), 4
 		e.u32(q.Queue)
-		if e.v == V10 {
+		if e.v < V12 {
 			e.u32(0)
 		} else {
 			e.u32(uint32(q.Port))
@@ -138,7 +140,7 @@ func decodeQueueDescReply(d *decoder) (MultipartBody, error) {
 		if n < 16 || n > len(b) || n%8 != 0 {
 			return nil, bad(BadLen, "queue length %d in %d bytes", n, len(b))
 		}
-		q := QueueConfig{Port: PortNo(be32(b)), Queue: be32(b[4:]), MinRate: rateUnknown, MaxRate: rateUnknown}
+		q := QueueConfig{Port: PortNo(be32(b)), Queue: be32(b[4:]), MinRate: RateUnknown, MaxRate: RateUnknown}
 		if err := q.properties(b[16:n], 4); err != nil {
 			return nil, err
 		}
@@ -149,7 +151,7 @@ func decodeQueueDescReply(d *decoder) (MultipartBody, error) {
 
 func (m *QueueDescReply) put(e *encoder) error {
 	rate := func(typ, v uint16) {
-		if v != rateUnknown {
+		if v != RateUnknown {
 			e.u16(typ, 8, v, 0)
 		}
 	}

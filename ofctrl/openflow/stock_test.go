@@ -142,7 +142,7 @@ func TestStockReadsReplies(t *testing.T) {
 		}}}}}, V10, "weight:50"},
 		{&MultipartReply{Body: &MeterStatsReply{Meters: []MeterStats{{ID: 7, Packets: 5, Bands: []Counts{{1, 2}}}}}}, V13, "packet_in_count:5"},
 		{&MultipartReply{Body: &MeterConfigReply{Meters: []MeterConfig{{ID: 7, Flags: 1, Bands: []MeterBand{{Type: 1, Rate: 99}}}}}}, V13, "rate=99"},
-		{&MultipartReply{Body: &QueueDescReply{Queues: []QueueConfig{{Port: 1, Queue: 2, MinRate: 500, MaxRate: rateUnknown}}}}, V14, "min_rate:50.0%"},
+		{&MultipartReply{Body: &QueueDescReply{Queues: []QueueConfig{{Port: 1, Queue: 2, MinRate: 500, MaxRate: RateUnknown}}}}, V14, "min_rate:50.0%"},
 		{&GetAsyncReply{Masks: [NumAsync][2]uint32{{3, 0}}}, V13, "no_match"},
 		{&Error{Err: FlowModOverlap, Data: make([]byte, 8)}, V10, "OFPFMFC_OVERLAP"},
 	} {

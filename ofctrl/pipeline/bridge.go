@@ -24,6 +24,8 @@ type Port struct {
 	Peer     Bridge
 	PeerPort openflow.PortNo
 	Tunnel   *Tunnel // nil: not a tunnel port; of one ODP is the datapath's, which it shares with others
+	// DSCP is what IP packets leave with that are in one of these queues (Queue.dscp).
+	DSCP map[uint32]uint8
 	// Protocols take packets that come in by the port before the tables see them.
 	Protocols []Protocol
 	// MirrorsIn and MirrorsOut are the mirrors that select packets which come in or go out by the port. MirrorOutput: the port
@@ -80,8 +82,6 @@ type PacketIn struct {
 type Context interface {
 	// Get reads a field of at most 64 bits of the packet as it is now.
 	Get(flow.FieldID) uint64
-	// Bytes reads a field of any size, in network byte order.
-	Bytes(flow.FieldID) []byte
 	// Is reports whether such a field has a value, reading no more bits than it needs to.
 	Is(flow.FieldID, uint64) bool
 	// InPort is the port through which the packet came into this bridge (nil: from a

@@ -50,6 +50,9 @@ func (x *xlate) outputPort(no openflow.PortNo, trunc uint32) {
 
 // output sends the packet as it is now to a port. trunc is 0 or how many bytes are sent.
 func (x *xlate) output(p *Port, trunc uint32) {
+	if len(p.DSCP) != 0 {
+		defer x.mark(p)()
+	}
 	switch {
 	case x.drop != odp.DropNone:
 	case p.Config&openflow.ConfigNoFwd != 0:
@@ -156,36 +159,5 @@ func (x *xlate) patch(p *Port) {
 
 	// That the peer's flows exit says nothing about those of this bridge.
 	x.at, x.exit, x.stack, x.actionSet, x.hasGroup, x.inActionSet = where, exit, stack, set, group, inSet
-	x.key.Restore(&s)
-}
-
-// queuePriority is the skb priority that selects a queue of a port: the minor number of its
-// class under handle 1: (tc(8)), counted from 1. Queues that have none are refused. A datapath without
-// such classes takes the queue itself.
-func (x *xlate) queuePriority(queue uint32) (uint64, bool) {
-	if x.t.o.Features.PlainQueues {
-		return uint64(queue), true
-	}
-	return 1<<16 | uint64(queue+1), queue < 0xf000
-}
-
-// enqueue is output through a queue.
-func (x *xlate) enqueue(a openflow.Enqueue) {
-	prio, ok := x.queuePriority(a.Queue)
-	if !ok { // as OVS does
-		x.outputTo(a.Port, 0)
-		return
-	}
-	var s tracked.State
-	x.key.Save(&s)
-	x.key.Set(flow.SkbPriority, prio)
-	switch a.Port {
-	case openflow.PortInPort:
-		if p := x.InPort(); p != nil {
-			x.output(p, 0)
-		}
-	default:
-		x.outputPort(a.Port, 0)
-	}
 	x.key.Restore(&s)
 }
