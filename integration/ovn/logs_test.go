@@ -15,6 +15,7 @@ var warning = regexp.MustCompile(`\|(WARN|ERR|EMER)\|`)
 // tolerated are the warnings that a stock switch causes too.
 var tolerated = []struct{ line, why string }{
 	{`vif_plug_provider\|WARN\|failed to initialize representor`, "Debian's ovn-controller can plug VIFs by devlink, which there may be none of"},
+	{`timeval(\(\w+\))?\|WARN\|`, "whoever did not get a CPU for a second"},
 	{`rconn\|WARN\|unix:.*/br-int.mgmt: connection failed \(No such file or directory\)`, "ovn-controller connects as soon as it has made the bridge's row"},
 }
 
