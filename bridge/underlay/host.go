@@ -57,4 +57,6 @@ type Neighbor struct {
 	MAC [6]byte // zero: not known
 	// Failed: it has not answered.
 	Failed bool
+	// Static: it was set by hand, or the device needs none. There is nothing to find out.
+	Static bool
 }

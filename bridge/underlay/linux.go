@@ -203,7 +203,7 @@ func neighbor(n *netlink.Neigh) (Neighbor, bool) {
 	if (n.Family != unix.AF_INET && n.Family != unix.AF_INET6) || n.Flags&unix.NTF_PROXY != 0 || !ip.IsValid() {
 		return Neighbor{}, false
 	}
-	out := Neighbor{NeighborKey: NeighborKey{n.LinkIndex, ip}, Failed: n.State&unix.NUD_FAILED != 0}
+	out := Neighbor{NeighborKey: NeighborKey{n.LinkIndex, ip}, Failed: n.State&unix.NUD_FAILED != 0, Static: n.State&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0}
 	if n.State&valid != 0 && len(n.HardwareAddr) == len(out.MAC) {
 		copy(out.MAC[:], n.HardwareAddr)
 	}
@@ -212,7 +212,7 @@ func neighbor(n *netlink.Neigh) (Neighbor, bool) {
 
 // Probe implements Host. To the kernel it is as if a packet had been sent: a neighbour that it does not know it asks
 // for, one that it has not heard of for long it asks whether it is still there, and it goes on using the address
-// meanwhile.
+// meanwhile. (One that was set by hand must not be asked for: since Linux 5.16 it is not permanent any more then.)
 func (l *Linux) Probe(ifindex int, ip netip.Addr) error {
 	err := l.handle.NeighSet(&netlink.Neigh{LinkIndex: ifindex, IP: ip.AsSlice(), Flags: unix.NTF_USE})
 	if err != nil {

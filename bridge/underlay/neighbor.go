@@ -97,5 +97,5 @@ func (u *Underlay) resolvable(h *hop) (NeighborKey, bool) {
 	if _, ok := u.static[staticKey{h.way.Device, k.IP}]; ok {
 		return k, false
 	}
-	return k, true
+	return k, !u.neighbors[k].Static
 }

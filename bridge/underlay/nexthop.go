@@ -302,6 +302,9 @@ func (u *Underlay) tell(h *hop, err error) bool {
 	} else if _, failed := u.neighborOf(h); failed && !h.way.Local {
 		text = fmt.Sprintf("tunnels to %s: the neighbour %s on %s does not answer", h.Dst, h.via(), h.way.Device)
 	}
+	if text != "" && h.Mark != 0 {
+		text += fmt.Sprintf(" (packets with mark %#x)", h.Mark)
+	}
 	if text == h.told {
 		return false
 	}
