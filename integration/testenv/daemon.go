@@ -352,17 +352,20 @@ func (d *Daemon) Ofctl(args ...string) string { d.t.Helper(); return d.Run("ovs-
 // Appctl runs ovs-appctl.
 func (d *Daemon) Appctl(args ...string) string { d.t.Helper(); return d.Run("ovs-appctl", args...) }
 
-// Eventually waits until f returns nil, at most 30 s.
+// patience bounds a wait: guests that are emulated on a busy machine are slow.
+const patience = 90 * time.Second
+
+// Eventually waits until f returns nil, as long as patience lasts.
 func (d *Daemon) Eventually(what string, f func() error) {
 	d.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		err := f()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			d.t.Fatalf("%s: not within 30 s: %v", what, err)
+			d.t.Fatalf("%s: not within %v: %v", what, patience, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
