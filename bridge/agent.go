@@ -247,6 +247,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			ticks++
 			for _, b := range a.bridges {
 				b.macs.Run()
+				if b.snooping.run() {
+					a.engine.Kick()
+				}
 				for _, e := range b.exporters.Load().all() {
 					e.Run()
 				}

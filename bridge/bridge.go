@@ -32,6 +32,7 @@ type Bridge struct {
 	lastBundle bundleID
 	mac        net.HardwareAddr
 	warned     map[string]string                 // configuration errors that were logged, by key
+	snooping   *snooping                         // of multicast; nil: off
 	mirrors    [maxMirrors]*mirror               // nil: the place is free
 	grumbles   map[complaint]bool                // about mirrors, that were logged
 	refusals   map[string]bool                   // unsupported configuration that was logged

@@ -58,6 +58,8 @@ func (a *Agent) RegisterCommands(r Registrar) {
 	r.Register("fdb/del", "bridge vlan mac", 3, 3, inLoop(a.fdbDel))
 	r.Register("fdb/stats-show", "bridge", 1, 1, inLoop(a.fdbStatsShow))
 	r.Register("fdb/stats-clear", "[bridge]", 0, 1, inLoop(a.fdbStatsClear))
+	r.Register("mdb/show", "bridge", 1, 1, inLoop(a.mdbShow))
+	r.Register("mdb/flush", "[bridge]", 0, 1, inLoop(a.mdbFlush))
 	a.registerQoS(func(name, usage string, minArgs, maxArgs int, f func([]string) (string, error)) {
 		r.Register(name, usage, minArgs, maxArgs, inLoop(f))
 	})
@@ -282,10 +284,7 @@ func (a *Agent) fdbShow(args []string) (string, error) {
 		for _, e := range b.macs.Entries() {
 			port := "?"
 			if out := v.byID[e.Port]; out != nil && len(out.members) > 0 {
-				port = "LOCAL"
-				if no := out.members[0].No; no != openflow.PortLocal {
-					port = strconv.FormatUint(uint64(no), 10)
-				}
+				port = portText(out.members[0].No)
 			}
 			age := fmt.Sprintf("%3d", int(e.Age.Seconds()))
 			if e.Static {
@@ -295,6 +294,14 @@ func (a *Agent) fdbShow(args []string) (string, error) {
 		}
 	}
 	return s.String(), nil
+}
+
+// portText is a port in lists.
+func portText(no openflow.PortNo) string {
+	if no == openflow.PortLocal {
+		return "LOCAL"
+	}
+	return strconv.FormatUint(uint64(no), 10)
 }
 
 func (a *Agent) fdbFlush(args []string) (string, error) {

@@ -88,6 +88,7 @@ func (b *Bridge) configureMirrors(s *ovsdb.Snapshot) {
 	}
 	if changed {
 		b.macs.Flush()
+		b.snooping.flush()
 	}
 	b.grumble(wrong)
 }

@@ -49,6 +49,9 @@ func (b *Bridge) Normal(x pipeline.Context) {
 
 	// The version first: a change after the look-up must not be missed.
 	x.Depend(b.macs.VersionOf(vid, dst))
+	if v.snooping != nil && dst[0]&1 != 0 && b.multicast(x, v, in, inner, tags, dst) {
+		return
+	}
 	if dst[0]&1 == 0 {
 		if e, known := b.macs.Lookup(vid, dst); known {
 			if out := v.byID[e.Port]; out != nil {
@@ -64,8 +67,13 @@ func (b *Bridge) Normal(x pipeline.Context) {
 				return
 			}
 		}
-		x.Report("no learned MAC for destination, flooding")
 	}
+	x.Report("no learned MAC for destination, flooding")
+	b.flood(x, v, in, inner, tags)
+}
+
+// flood sends the packet to all ports that carry its VLAN.
+func (b *Bridge) flood(x pipeline.Context, v *view, in *bundle, inner, tags vlan.Stack) {
 	for _, out := range v.bundles {
 		if out == in || in != nil && in.protected && out.protected || !out.vlan.Carries(inner) || out.reserved() {
 			continue

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/mac"
+	"github.com/ovs-bpf/ovs-bpf/bridge/mcast"
 	"github.com/ovs-bpf/ovs-bpf/bridge/vlan"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 	"github.com/ovs-bpf/ovs-bpf/datapath/flow"
@@ -72,6 +74,24 @@ func (w *normalWorld) port(b *bundle) {
 	}
 	b.vlan = vlan.New(c)
 	b.protected = w.r.IntN(4) == 0
+	b.snooping = portSnooping{flood: w.r.IntN(5) == 0, reports: w.r.IntN(5) == 0}
+}
+
+// group is one of few, so that packets meet members.
+func (w *normalWorld) group() netip.Addr {
+	return netip.MustParseAddr([]string{"239.0.0.1", "239.0.0.3", "224.0.0.1", "ff05::1", "ff05::3", "ff02::1"}[w.r.IntN(6)])
+}
+
+// snooping is that of some members and routers.
+func (w *normalWorld) snooping(c clock.Clock) *snooping {
+	s := &snooping{table: mcast.New[bundleID](c), floodUnregistered: w.r.IntN(2) == 0}
+	for range w.r.IntN(8) {
+		s.table.Join(mcast.Group{VLAN: w.vid(), Addr: w.group()}, bundleID(1+w.r.IntN(normalPorts)))
+	}
+	for range w.r.IntN(2) {
+		s.table.Query(w.vid(), bundleID(1+w.r.IntN(normalPorts)))
+	}
+	return s
 }
 
 // mirror is one that may copy from some ports to some port or VLAN.
@@ -126,6 +146,10 @@ func newNormalWorld(t *testing.T, r *rand.Rand) *normalWorld {
 			fmt.Fprintf(&w.text, "%s mirror %+v\n", b.name, b.mirrors[n])
 		}
 		b.viewMirrors(v)
+		if r.IntN(2) == 0 {
+			v.snooping = w.snooping(time)
+			fmt.Fprintf(&w.text, "%s snoops %+v: %v\n", b.name, *v.snooping, v.snooping.table.Entries())
+		}
 		b.view.Store(v)
 		b.frag.Store(uint32([]uint16{openflow.FragNormal, openflow.FragNXMatch, openflow.FragDrop}[r.IntN(3)]))
 		for range r.IntN(6) {
@@ -167,6 +191,14 @@ func (w *normalWorld) packet() (k flow.Key) {
 	src[0] &^= 1
 	k.SetBytes(flow.EthSrc, src[:])
 	k.SetBytes(flow.EthDst, dst[:])
+	if g := w.group(); w.r.IntN(3) == 0 {
+		switch k.SetBytes(flow.EthDst, []byte{1, 0, 0x5e, 0, 0, 1}); {
+		case k.Get(flow.EthType) == packet.EthTypeIPv4 && g.Is4():
+			k.SetBytes(flow.IPv4Dst, g.AsSlice())
+		case k.Get(flow.EthType) == packet.EthTypeIPv6 && g.Is6():
+			k.SetBytes(flow.IPv6Dst, g.AsSlice())
+		}
+	}
 	w.tags(&k, &flow.Mask{})
 	k.Set(flow.InPortOXM, uint64(10*w.r.IntN(2)+1+w.r.IntN(normalPorts-1)))
 	return k

@@ -42,6 +42,7 @@ func (a *Agent) publish() {
 	}
 	for b, v := range views {
 		if b.view.Load() != v {
+			b.forgetMoved(b.view.Load(), v)
 			b.view.Store(v)
 			b.version.n.Add(1)
 		}
@@ -57,7 +58,7 @@ func (a *Agent) publish() {
 // makeView builds a bridge's view from what the main loop knows.
 func (b *Bridge) makeView() *view {
 	v := &view{ports: map[openflow.PortNo]*pipeline.Port{}, of: map[openflow.PortNo]*bundle{}, byID: map[bundleID]*bundle{},
-		indexes: map[openflow.PortNo]uint32{}, sampling: b.exporters.Load().sampling(),
+		indexes: map[openflow.PortNo]uint32{}, sampling: b.exporters.Load().sampling(), snooping: b.snooping,
 		frag: b.FragHandling(), forwardBPDU: b.row.OtherConfig["forward-bpdu"] == "true"}
 	bundles := map[*port]*bundle{}
 	for _, i := range b.sortedIfaces() {
@@ -82,7 +83,7 @@ func (b *Bridge) makeView() *view {
 		v.order = append(v.order, p)
 		o := bundles[i.port]
 		if o == nil {
-			o = &bundle{id: i.port.id, name: i.port.name, vlan: portVLAN(i.port.row), protected: i.port.row.Protected}
+			o = &bundle{id: i.port.id, name: i.port.name, vlan: portVLAN(i.port.row), protected: i.port.row.Protected, snooping: newPortSnooping(i.port.row)}
 			bundles[i.port] = o
 			v.bundles = append(v.bundles, o)
 			v.byID[o.id] = o

@@ -57,6 +57,7 @@ func (a *Agent) reconcile(s *ovsdb.Snapshot) {
 		b.addMissing(row)
 	}
 	for _, b := range a.bridges {
+		b.configureSnooping()
 		b.configureMirrors(s)
 		b.configure()
 		b.configureSampling(s.CollectorSets)
@@ -101,6 +102,7 @@ func (b *Bridge) removeStale(row *ovsdb.Bridge) {
 	for name, p := range b.ports {
 		if ports[name] == nil && name != b.name {
 			b.macs.RemovePort(p.id)
+			b.snooping.flushPort(p.id)
 			delete(b.ports, name)
 		}
 	}

@@ -19,7 +19,6 @@ func unsupported(b *ovsdb.Bridge) []string {
 	}
 	say(b.STPEnable, "stp_enable: STP is not supported; the bridge forwards without loop protection")
 	say(b.RSTPEnable, "rstp_enable: RSTP is not supported; the bridge forwards without loop protection")
-	say(b.McastSnoopingEnable, "mcast_snooping_enable: multicast snooping is not supported; multicast is flooded")
 	say(b.NetFlow != nil, "netflow: NetFlow is not supported; nothing is exported")
 	say(b.SFlow != nil, "sflow: sFlow is not supported; nothing is exported")
 	for _, c := range b.Controllers {

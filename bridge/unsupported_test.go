@@ -10,7 +10,7 @@ import (
 func TestUnsupportedIsNamed(t *testing.T) {
 	b := &ovsdb.Bridge{
 		UUID:      "uuid",
-		STPEnable: true, RSTPEnable: true, McastSnoopingEnable: true,
+		STPEnable: true, RSTPEnable: true,
 		NetFlow: &ovsdb.NetFlow{}, SFlow: &ovsdb.SFlow{},
 		Ports: []*ovsdb.Port{{Name: "bond0", QoS: &ovsdb.QoS{Type: "linux-htb"}, Interfaces: []*ovsdb.Interface{
 			{Name: "a", Type: "patch", IngressPolicingRate: 1000},
@@ -18,7 +18,7 @@ func TestUnsupportedIsNamed(t *testing.T) {
 		}}},
 	}
 	text := strings.Join(unsupported(b), "\n")
-	for _, want := range []string{"STP", "RSTP", "multicast snooping", "NetFlow", "sFlow", "port bond0: bonds",
+	for _, want := range []string{"STP", "RSTP", "NetFlow", "sFlow", "port bond0: bonds",
 		"port bond0: QoS", "interface a: ingress policing", "interface b: CFM", "interface b: LLDP"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not named in:\n%s", want, text)

@@ -22,6 +22,7 @@ type view struct {
 	indexes  map[openflow.PortNo]uint32 // of devices
 	sampling *pipeline.Sampling         // nil: nothing is sampled
 	mirrors  []mirrorView               // by their bits
+	snooping *snooping                  // nil: off
 
 	frag        uint16
 	forwardBPDU bool
@@ -36,12 +37,16 @@ type bundle struct {
 	name      string
 	vlan      vlan.Port
 	protected bool
+	snooping  portSnooping
 	members   []*pipeline.Port
 }
 
 // equal compares what translations can tell apart.
 func (v *view) equal(o *view) bool {
 	if v == nil || o == nil || v.frag != o.frag || !maps.Equal(v.indexes, o.indexes) || !reflect.DeepEqual(v.sampling, o.sampling) || v.forwardBPDU != o.forwardBPDU || len(v.order) != len(o.order) || len(v.bundles) != len(o.bundles) {
+		return false
+	}
+	if (v.snooping == nil) != (o.snooping == nil) || v.snooping != nil && *v.snooping != *o.snooping {
 		return false
 	}
 	if !slices.EqualFunc(v.mirrors, o.mirrors, mirrorView.equal) {
@@ -62,7 +67,7 @@ func (v *view) equal(o *view) bool {
 	}
 	for i, b := range v.bundles {
 		c := o.bundles[i]
-		if b.id != c.id || b.name != c.name || b.protected != c.protected || !b.vlan.Equal(&c.vlan) || len(b.members) != len(c.members) {
+		if b.id != c.id || b.name != c.name || b.protected != c.protected || b.snooping != c.snooping || !b.vlan.Equal(&c.vlan) || len(b.members) != len(c.members) {
 			return false
 		}
 		for j := range b.members {

@@ -82,6 +82,8 @@ type PacketIn struct {
 type Context interface {
 	// Get reads a field of at most 64 bits of the packet as it is now.
 	Get(flow.FieldID) uint64
+	// Bytes reads a field of any size, in network byte order.
+	Bytes(flow.FieldID) []byte
 	// Is reports whether such a field has a value, reading no more bits than it needs to.
 	Is(flow.FieldID, uint64) bool
 	// InPort is the port through which the packet came into this bridge (nil: from a

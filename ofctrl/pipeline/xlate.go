@@ -291,6 +291,9 @@ func (x *xlate) unsupported(what string) {
 // Get implements Context.
 func (x *xlate) Get(id flow.FieldID) uint64 { return x.key.Get(id) }
 
+// Bytes implements Context.
+func (x *xlate) Bytes(id flow.FieldID) []byte { return x.key.Read(flow.WholeField(id), nil) }
+
 // Is implements Context.
 func (x *xlate) Is(id flow.FieldID, v uint64) bool { return x.key.Is(id, v) }
 
