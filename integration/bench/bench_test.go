@@ -27,7 +27,7 @@ func TestBench(t *testing.T) {
 	var out, lines bytes.Buffer
 	o := &options{
 		daemon: filepath.Join(testenv.Bin(t), "ovs-bpfd"), rounds: 1, time: 10 * time.Millisecond,
-		setUps: 1000, tcpBytes: 2 << 20, rules: 5000, packetOuts: 500, out: &out, lines: &lines,
+		setUps: 1000, tcpBytes: 2 << 20, rules: 5000, switches: 3, packetOuts: 500, out: &out, lines: &lines,
 	}
 	if err := bench(context.Background(), o); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())

@@ -32,6 +32,7 @@ type options struct {
 	tcpBytes   int           // of one iperf3; 0: one second
 	rules      int           // of OVN's tables
 	packetOuts int           // through them in one measurement
+	switches   int           // logical switches of OVN, with 10 ports and 2 load balancers each; at most 127
 	load       *scaleLoad    // of them; nil: not made yet
 	fifo       bool          // the ends of the traffic are real-time
 	cpuRX      int
@@ -49,6 +50,7 @@ func main() {
 	flag.IntVar(&o.setUps, "setups", 40000, "new flows in one measurement of set-up")
 	flag.IntVar(&o.rules, "rules", 200000, "OpenFlow rules in the measurement of OVN's scale, in two bundles")
 	flag.IntVar(&o.packetOuts, "packet-outs", 20000, "packets through them")
+	flag.IntVar(&o.switches, "switches", 100, "logical switches of OVN, with 10 ports and 2 load balancers each, at most 127")
 	flag.BoolVar(&o.fifo, "fifo", true, "run the ends of the traffic as real-time processes, so that other load does not interrupt them")
 	fwd := flag.String("forwarders", "", "comma-separated `names`; default: all")
 	met := flag.String("metrics", "", "comma-separated `names`; default: all. A comma inside a name is left out")

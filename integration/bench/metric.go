@@ -62,6 +62,9 @@ func metrics() []metric {
 		{name: "scale", ctl: true, series: []series{
 			{"first bundle", "s", true}, {"first bundle CPU", "s", true}, {"second bundle", "s", true}, {"second bundle CPU", "s", true}, {"rule memory", "bytes", true}, {"translation", "us", true},
 		}, measure: scale},
+		{name: "OVN start", ctl: true, series: []series{
+			{"OVN start", "s", true}, {"OVN start CPU", "s", true}, {"OVN memory", "bytes", true}, {"OVN at rest", "% of a CPU", true},
+		}, measure: ovnStart},
 	}
 }
 
