@@ -16,14 +16,14 @@ var warning = regexp.MustCompile(`\|(WARN|ERR|EMER)\|`)
 var tolerated = []struct{ line, why string }{
 	{`vif_plug_provider\|WARN\|failed to initialize representor`, "Debian's ovn-controller can plug VIFs by devlink, which there may be none of"},
 	{`timeval(\(\w+\))?\|WARN\|`, "whoever did not get a CPU for a second"},
-	{`rconn\|WARN\|unix:.*/br-int.mgmt: connection failed \(No such file or directory\)`, "ovn-controller connects as soon as it has made the bridge's row"},
+	{`rconn\|WARN\|unix:.*/br-int.mgmt: connection failed \((No such file or directory|Connection refused)\)`, "ovn-controller connects as soon as it has made the bridge's row"},
 }
 
 // restarted are warnings of a network whose daemons a test ends.
 var restarted = []struct{ line, why string }{
 	{`rconn(\(ovn_pinctrl\d+\))?\|WARN\|unix:.*/br-int.mgmt: connection (failed|dropped) \((Connection refused|Broken pipe)\)`, "ovn-controller, while no agent runs"},
 	{`reconnect\|WARN\|unix:.*/(db|ovn[ns]b).sock: connection attempt failed`, "everybody, while no database runs"},
-	{`ovsdb\|ERR\|ovsdb-server for .* ended unexpectedly \(ovsdb-server: signal: killed\), starting it again`, "the agent, whose database it is"},
+	{`ovsdb\|ERR\|ovsdb-server for .* ended unexpectedly \(ovsdb-server: signal: killed.*\), starting it again`, "the agent, whose database it is"},
 	{`fatal_signal.*\|WARN\|terminating with signal 2`, "what the test ends"},
 }
 
