@@ -33,6 +33,8 @@ type bed struct {
 	sw    string
 	sink  *sink
 	ctl   *daemon // nil: nothing that OpenFlow rules could be given to
+	// overlay is of the same forwarder, for tunnels; nil: not made yet.
+	overlay *overlay
 	// undo is run backwards at the end.
 	undo []func()
 }
@@ -54,25 +56,38 @@ func makeBed(ctx context.Context, o *options, f forwarder) (_ *bed, err error) {
 	if err := b.wire(ctx); err != nil {
 		return nil, err
 	}
-	if err := on(place{ns: b.hosts[1], cpu: -1}, func() (err error) {
-		b.sink, err = newSink(hostDevice)
-		return err
-	}); err != nil {
+	if err := b.listen(); err != nil {
 		return nil, err
 	}
-	b.undo = append(b.undo, func() { b.sink.Close() })
 	if f.up != nil {
 		if err := f.up(ctx, o, b); err != nil {
 			return nil, err
 		}
 	}
+	return b, b.reach(ctx)
+}
+
+// listen puts the sink at host 1.
+func (b *bed) listen() error {
+	if err := on(place{ns: b.hosts[1], cpu: -1}, func() (err error) {
+		b.sink, err = newSink(hostDevice)
+		return err
+	}); err != nil {
+		return err
+	}
+	b.undo = append(b.undo, func() { b.sink.Close() })
+	return nil
+}
+
+// reach waits until host 0 reaches host 1.
+func (b *bed) reach(ctx context.Context) error {
 	for try := 0; ; try++ {
 		_, err := b.in(ctx, b.hosts[0], "ping", "-n", "-c1", "-W1", hostIP[1])
 		if err == nil {
-			return b, nil
+			return nil
 		}
 		if try == 10 || ctx.Err() != nil {
-			return nil, fmt.Errorf("no connection between the hosts: %w", err)
+			return fmt.Errorf("no connection between the hosts: %w", err)
 		}
 	}
 }
@@ -82,34 +97,44 @@ func netnsPrefix() string { return fmt.Sprintf("obb%d-", os.Getpid()) }
 
 // wire makes namespaces and devices.
 func (b *bed) wire(ctx context.Context) error {
-	for _, ns := range []string{b.hosts[0], b.hosts[1], b.sw} {
+	if err := b.namespaces(ctx, b.hosts[0], b.hosts[1], b.sw); err != nil {
+		return err
+	}
+	var c commands
+	if b.direct {
+		c.ip(ctx, b.hosts[0], "link", "add", hostDevice, "type", "veth", "peer", "name", hostDevice, "netns", b.hosts[1])
+	} else {
+		for i, port := range []string{"p1", "p2"} {
+			c.ip(ctx, b.sw, "link", "add", port, "type", "veth", "peer", "name", hostDevice, "netns", b.hosts[i])
+			c.ip(ctx, b.sw, "link", "set", port, "up", "promisc", "on", "addrgenmode", "none")
+		}
+	}
+	c.add(b.addresses(ctx))
+	return c.err()
+}
+
+func (b *bed) namespaces(ctx context.Context, names ...string) error {
+	for _, ns := range names {
 		if _, err := run(ctx, nil, "ip", "netns", "add", ns); err != nil {
 			return err
 		}
 		b.undo = append(b.undo, func() { exec.Command("ip", "netns", "del", ns).Run() })
 	}
-	var errs []error
-	ip := func(ns string, args ...string) {
-		_, err := b.in(ctx, ns, append([]string{"ip"}, args...)...)
-		errs = append(errs, err)
-	}
-	if b.direct {
-		ip(b.hosts[0], "link", "add", hostDevice, "type", "veth", "peer", "name", hostDevice, "netns", b.hosts[1])
-	} else {
-		for i, port := range []string{"p1", "p2"} {
-			ip(b.sw, "link", "add", port, "type", "veth", "peer", "name", hostDevice, "netns", b.hosts[i])
-			ip(b.sw, "link", "set", port, "up", "promisc", "on", "addrgenmode", "none")
-		}
-	}
+	return nil
+}
+
+// addresses are those of the hosts, which know each other.
+func (b *bed) addresses(ctx context.Context) error {
+	var c commands
 	for i, ns := range b.hosts {
 		other := 1 - i
-		ip(ns, "link", "set", "lo", "up")
-		ip(ns, "link", "set", hostDevice, "address", macText(i), "addrgenmode", "none")
-		ip(ns, "addr", "add", hostIP[i]+"/24", "dev", hostDevice)
-		ip(ns, "link", "set", hostDevice, "up")
-		ip(ns, "neigh", "replace", hostIP[other], "lladdr", macText(other), "dev", hostDevice, "nud", "permanent")
+		c.ip(ctx, ns, "link", "set", "lo", "up")
+		c.ip(ctx, ns, "link", "set", hostDevice, "address", macText(i), "addrgenmode", "none")
+		c.ip(ctx, ns, "addr", "add", hostIP[i]+"/24", "dev", hostDevice)
+		c.ip(ctx, ns, "link", "set", hostDevice, "up")
+		c.ip(ctx, ns, "neigh", "replace", hostIP[other], "lladdr", macText(other), "dev", hostDevice, "nud", "permanent")
 	}
-	return errors.Join(errs...)
+	return c.err()
 }
 
 func macText(host int) string {
@@ -118,8 +143,24 @@ func macText(host int) string {
 
 // in runs a command in a namespace.
 func (b *bed) in(ctx context.Context, ns string, args ...string) (string, error) {
+	return inside(ctx, ns, args...)
+}
+
+func inside(ctx context.Context, ns string, args ...string) (string, error) {
 	return run(ctx, nil, "nsenter", append([]string{"--net=/run/netns/" + ns}, args...)...)
 }
+
+// commands gathers the errors of commands that follow each other.
+type commands struct{ errs []error }
+
+func (c *commands) ip(ctx context.Context, ns string, args ...string) {
+	_, err := inside(ctx, ns, append([]string{"ip"}, args...)...)
+	c.add(err)
+}
+
+func (c *commands) add(err error) { c.errs = append(c.errs, err) }
+
+func (c *commands) err() error { return errors.Join(c.errs...) }
 
 func (b *bed) close() {
 	for i := len(b.undo) - 1; i >= 0; i-- {

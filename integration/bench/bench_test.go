@@ -55,7 +55,7 @@ func TestBench(t *testing.T) {
 			if m.ctl {
 				want[s.Name] = 2
 			}
-			if m.ct {
+			if m.ct || m.tunnel {
 				want[s.Name] = 3
 			}
 		}

@@ -32,20 +32,25 @@ func newDaemon(b *bed) *daemon {
 func agent(ctx context.Context, o *options, b *bed) error {
 	d := newDaemon(b)
 	b.undo = append(b.undo, func() { unix.Unmount(filepath.Join(b.dir, "bpffs"), unix.MNT_DETACH) })
-	if err := d.spawn(o.daemon, "--db", "embedded:"+filepath.Join(b.dir, "conf.db"), "--pidfile", "--log-file", "-vconsole:off"); err != nil {
+	if err := d.start(ctx, o); err != nil {
 		return err
 	}
 	return d.configure(ctx, "bpf")
+}
+
+// start starts our daemon.
+func (d *daemon) start(ctx context.Context, o *options) error {
+	if err := d.spawn(o.daemon, "--db", "embedded:"+filepath.Join(d.b.dir, "conf.db"), "--pidfile", "--log-file", "-vconsole:off"); err != nil {
+		return err
+	}
+	return d.ready(ctx)
 }
 
 // stock starts ovsdb-server and ovs-vswitchd as Debian has them. Its datapath in user space needs no
 // kernel module, but finished checksums.
 func stock(ctx context.Context, _ *options, b *bed) error {
 	d := newDaemon(b)
-	if err := d.database(ctx); err != nil {
-		return err
-	}
-	if err := d.spawn("ovs-vswitchd", "--disable-system", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off"); err != nil {
+	if err := d.startStock(ctx); err != nil {
 		return err
 	}
 	for _, h := range b.hosts {
@@ -54,6 +59,17 @@ func stock(ctx context.Context, _ *options, b *bed) error {
 		}
 	}
 	return d.configure(ctx, "netdev")
+}
+
+// startStock starts the stock daemon with a database.
+func (d *daemon) startStock(ctx context.Context) error {
+	if err := d.database(ctx); err != nil {
+		return err
+	}
+	if err := d.spawn("ovs-vswitchd", "--disable-system", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off"); err != nil {
+		return err
+	}
+	return d.ready(ctx)
 }
 
 // database starts an ovsdb-server for the stock daemon.
@@ -93,10 +109,12 @@ func (d *daemon) wait(ctx context.Context, args ...string) error {
 // flowLimit is above all that the bench installs.
 const flowLimit = 200000
 
+// ready waits until the daemon answers.
+func (d *daemon) ready(ctx context.Context) error {
+	return d.wait(ctx, "ovs-appctl", "ofproto/list")
+}
+
 func (d *daemon) configure(ctx context.Context, datapathType string) error {
-	if err := d.wait(ctx, "ovs-appctl", "ofproto/list"); err != nil {
-		return err
-	}
 	rules := filepath.Join(d.b.dir, "rules")
 	if err := os.WriteFile(rules, []byte(ruleText()), 0o600); err != nil {
 		return err

@@ -15,6 +15,8 @@ type forwarder struct {
 	up     func(context.Context, *options, *bed) error
 	// track has it track connections of TCP, and translate their source if snat says so, until undo; nil: it cannot.
 	track func(_ context.Context, _ *bed, snat bool) (undo func(), err error)
+	// tunnel has it build tunnels, and returns what gives it another one; nil: it cannot.
+	tunnel func(context.Context, *options, *overlay) (set func(context.Context, tunnel) error, err error)
 }
 
 // ours is the forwarder that the others are compared with.
@@ -26,9 +28,9 @@ func forwarders() []forwarder {
 		{name: "direct", about: "one veth pair between the hosts", direct: true},
 		{name: "redirect", about: "a tcx program that only calls bpf_redirect", up: bare(asm.FnRedirect)},
 		{name: "peer", about: "a tcx program that only calls bpf_redirect_peer", up: bare(asm.FnRedirectPeer)},
-		{name: "bridge", about: "the Linux bridge", up: bridge, track: trackBridge},
-		{name: "ovs", about: "stock ovs-vswitchd, user-space datapath over AF_PACKET, checksum offload off", up: stock, track: trackOpenFlow},
-		{name: ours, about: "ovs-bpfd", up: agent, track: trackOpenFlow},
+		{name: "bridge", about: "the Linux bridge", up: bridge, track: trackBridge, tunnel: bridgeTunnel},
+		{name: "ovs", about: "stock ovs-vswitchd, user-space datapath over AF_PACKET, checksum offload off", up: stock, track: trackOpenFlow, tunnel: stockTunnel},
+		{name: ours, about: "ovs-bpfd", up: agent, track: trackOpenFlow, tunnel: agentTunnel},
 	}
 }
 

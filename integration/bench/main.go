@@ -159,7 +159,7 @@ func bench(ctx context.Context, o *options) error {
 			// Each forwarder comes after each other one in turn.
 			for i := range beds {
 				b := beds[(i+round)%len(beds)]
-				if m.ctl && b.ctl == nil || m.ct && b.track == nil {
+				if m.ctl && b.ctl == nil || m.ct && b.track == nil || m.tunnel && b.forwarder.tunnel == nil {
 					continue
 				}
 				if err := ctx.Err(); err != nil {

@@ -28,6 +28,7 @@ type metric struct {
 	series  []series
 	ctl     bool // only for forwarders that rules can be given to
 	ct      bool // only for those that track connections
+	tunnel  bool // only for those that build tunnels
 	measure func(context.Context, *options, *bed) ([]float64, error)
 }
 
@@ -44,7 +45,21 @@ func metrics() []metric {
 			return rate, err
 		}}
 	}
-	return []metric{
+	tunnels := func(name string, t tunnel, parts ...metric) (list []metric) {
+		for _, m := range parts {
+			m.tunnel, m.measure = true, tunneled(t, m.measure)
+			m.name = name + " " + m.name
+			m.series = slices.Clone(m.series)
+			for i := range m.series {
+				m.series[i].Name = name + " " + m.series[i].Name
+			}
+			list = append(list, m)
+		}
+		return list
+	}
+	stream := metric{name: "stream", series: []series{{"stream", "bit/s", false}}, measure: iperf("-l", "128K")}
+	delay := metric{name: "latency", series: []series{{"RTT p50", "us", true}, {"RTT p99", "us", true}}, measure: latency}
+	list := []metric{
 		pps("1 flow", 1, flowOf),
 		pps("1,000 flows", 1000, flowOf),
 		pps("16 masks", 1000, shapeOf),
@@ -66,6 +81,12 @@ func metrics() []metric {
 			{"OVN start", "s", true}, {"OVN start CPU", "s", true}, {"OVN memory", "bytes", true}, {"OVN at rest", "% of a CPU", true},
 		}, measure: ovnStart},
 	}
+	return slices.Concat(list,
+		tunnels("VXLAN", tunnel{typ: "vxlan"}, stream, pps("packets", 1, flowOf), delay),
+		tunnels("Geneve", tunnel{typ: "geneve"}, stream, pps("packets", 1, flowOf), delay),
+		tunnels("VXLAN device", tunnel{typ: "vxlan", device: true}, stream),
+		tunnels("VXLAN wire", tunnel{typ: "vxlan", wire: true}, stream),
+		tunnels("Geneve wire", tunnel{typ: "geneve", wire: true}, stream))
 }
 
 // warmWindow is how many packets of new flows are on the way at once.
