@@ -21,7 +21,7 @@ type kernelTunnels struct {
 type tunnelMaker interface {
 	TunnelKind(typ string) error
 	OpenTunnel(name string, t netdev.Tunnel) (netdev.Info, error)
-	ReserveUDP(name string, port uint16) (io.Closer, error)
+	ReserveTunnel(name string, t netdev.Tunnel) (io.Closer, error)
 	CloseTunnel(name string) error
 }
 
@@ -61,7 +61,7 @@ func (k *kernelTunnels) Reserve(name string, s datapath.TunnelSpec) (io.Closer, 
 	if s.DstPort == 0 {
 		return nil, nil
 	}
-	return k.devices.ReserveUDP(name, s.DstPort)
+	return k.devices.ReserveTunnel(name, netdev.Tunnel{Type: s.Type, DstPort: s.DstPort, GBP: s.GBP})
 }
 
 // Close implements TunnelDevices.
