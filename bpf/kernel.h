@@ -48,6 +48,13 @@
 #define EALREADY 114
 #define ENOTSUPP 524
 
+/* skb_shared_info.gso_type */
+#define SKB_GSO_GRE (1 << 6)
+#define SKB_GSO_GRE_CSUM (1 << 7)
+#define SKB_GSO_UDP_TUNNEL (1 << 10)
+#define SKB_GSO_UDP_TUNNEL_CSUM (1 << 11)
+#define SKB_GSO_UDP_L4 (1 << 17)
+
 #define CHECKSUM_UNNECESSARY 1
 #define CHECKSUM_PARTIAL 3
 

@@ -324,11 +324,20 @@ static __always_inline int run_tunnel_in(struct __sk_buff *skb, union ctx *c, st
 		return drop(c, DROP_ACTION);
 	if (tags > 0 && bpf_skb_vlan_push(skb, s->tag[0].tpid, bpf_ntohs(s->tag[0].tci)))
 		return drop(c, DROP_ACTION);
-	if ((tos & ECN_MASK) == ECN_CE || (tos & ECN_MASK) == ECN_ECT1)
+	if ((tos & ECN_MASK) == ECN_CE || (tos & ECN_MASK) == ECN_ECT1 || gso_type(skb) & SKB_GSO_UDP_L4)
 		return go(skb, c, PROG_TUNNEL_ECN);
 	if (parse_plain(skb, c, frame_len(skb)))
 		return go(skb, c, PROG_LOOKUP);
 	return go(skb, c, PROG_AGAIN);
+}
+
+/* Goes on with a packet whose key is right. UDP that is segmented later is to the kernel still a tunnel's, and so no host's: the agent
+ * makes a new packet of it. */
+static __always_inline int arrived(struct __sk_buff *skb, union ctx *c)
+{
+	if (gso_type(skb) & SKB_GSO_UDP_L4)
+		return miss(skb, c, cpu_get());
+	return go(skb, c, PROG_LOOKUP);
 }
 
 /* Brings the ECN field of the outer header into a parsed packet (RFC 6040 section 4.2). */
@@ -338,7 +347,7 @@ static __always_inline int run_tunnel_ecn(struct __sk_buff *skb, union ctx *c)
 	__be16 type = c->key.eth_type, *head = header_at(skb, l3, 20), old;
 
 	if (!l3 || !head || (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6)))
-		return go(skb, c, PROG_LOOKUP);
+		return arrived(skb, c);
 	old = *head;
 	inner = type == bpf_htons(ETH_P_IP) ? bpf_ntohs(old) & ECN_MASK : bpf_ntohs(old) >> 4 & ECN_MASK;
 	to = inner;
@@ -350,7 +359,7 @@ static __always_inline int run_tunnel_ecn(struct __sk_buff *skb, union ctx *c)
 		to = ECN_ECT1;
 	}
 	if (to == inner)
-		return go(skb, c, PROG_LOOKUP);
+		return arrived(skb, c);
 	if (type == bpf_htons(ETH_P_IP)) {
 		struct ipv4_hdr *ip = (void *)head;
 
@@ -364,5 +373,5 @@ static __always_inline int run_tunnel_ecn(struct __sk_buff *skb, union ctx *c)
 			return drop(c, DROP_ACTION);
 		return go(skb, c, PROG_AGAIN);
 	}
-	return go(skb, c, PROG_LOOKUP);
+	return arrived(skb, c);
 }

@@ -216,6 +216,15 @@ static __always_inline __u64 pseudo_sum(const struct tunnel_scratch *s, int ipv6
 	return sum + sum_words(s->hdr + HDR_L4 - 8, 8);
 }
 
+/* Whether the kernel would segment the packet as one of the tunnel that it came out of. That stands in it for good, and is no harm
+ * where it comes into one of the same kind. The agent sends what it gets as a new packet. */
+static __always_inline int stale_gso(struct __sk_buff *skb, __u32 kind)
+{
+	__u32 other = SKB_GSO_GRE_CSUM | SKB_GSO_UDP_TUNNEL_CSUM | (kind == TUNNEL_GRE ? SKB_GSO_UDP_TUNNEL : SKB_GSO_GRE);
+
+	return gso_type(skb) & other;
+}
+
 /* Puts the outer headers together, then goes on with run_tunnel_send(). */
 static __always_inline int run_tunnel_out(struct __sk_buff *skb, union ctx *c, struct tunnel_scratch *s)
 {
@@ -240,7 +249,7 @@ static __always_inline int run_tunnel_out(struct __sk_buff *skb, union ctx *c, s
 	if (!(s->hop.dst[0] | s->hop.dst[1]))
 		return drop(c, DROP_TUNNEL);
 	hop = bpf_map_lookup_elem(&next_hops, &s->hop);
-	if (!hop || !hop->resolved) {
+	if (!hop || !hop->resolved || stale_gso(skb, kind)) {
 		c->s.kind = UPCALL_NEXT_HOP;
 		c->s.cookie = n;
 		c->s.last = 1;

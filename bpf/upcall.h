@@ -58,6 +58,18 @@ static __always_inline int csum_partial(struct __sk_buff *skb)
 	return BPF_CORE_READ_BITFIELD_PROBED(k, ip_summed) == CHECKSUM_PARTIAL;
 }
 
+/* SKB_GSO_* of a packet, 0 for one that is not segmented later. */
+static __always_inline __u32 gso_type(struct __sk_buff *skb)
+{
+	struct sk_buff *k = (void *)skb;
+	struct skb_shared_info *sh;
+
+	if (!skb->gso_size)
+		return 0;
+	sh = (void *)BPF_CORE_READ(k, head) + BPF_CORE_READ(k, end);
+	return BPF_CORE_READ(sh, gso_type);
+}
+
 /* What a virtio_net_hdr needs, read from the kernel's own sk_buff. The program's context is
  * that sk_buff; reading it as memory works on every kernel. */
 static __always_inline void offload_state(struct __sk_buff *skb, struct upcall_rec *u)
@@ -66,11 +78,7 @@ static __always_inline void offload_state(struct __sk_buff *skb, struct upcall_r
 	unsigned char *head = BPF_CORE_READ(k, head);
 
 	u->gso_size = skb->gso_size;
-	if (u->gso_size) {
-		struct skb_shared_info *sh = (void *)head + BPF_CORE_READ(k, end);
-
-		u->gso_type = BPF_CORE_READ(sh, gso_type);
-	}
+	u->gso_type = gso_type(skb);
 	if (csum_partial(skb)) {
 		u->csum_partial = 1;
 		u->csum_start = BPF_CORE_READ(k, csum_start) - (BPF_CORE_READ(k, data) - head);
@@ -115,8 +123,7 @@ static __always_inline int send_up(struct __sk_buff *skb, union ctx *c)
 	u->kind = c->s.kind;
 	u->cookie = c->s.cookie;
 	u->in_port = c->s.in_port;
-	u->gso_type = 0;
-	u->gso_size = u->csum_start = u->csum_offset = u->csum_partial = 0;
+	u->csum_start = u->csum_offset = u->csum_partial = 0;
 	u->vlan_tci = u->vlan_tpid = 0;
 	if (skb->vlan_present) {
 		u->vlan_tci = skb->vlan_tci;
