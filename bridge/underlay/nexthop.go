@@ -194,9 +194,6 @@ func (u *Underlay) abandon() {
 // push brings a next hop and the datapath's idea of it to the host's state, and reports whether the way, or what is wrong with it,
 // has changed. The caller holds mu.
 func (u *Underlay) push(h *hop) (changed bool) {
-	if len(u.devices) == 0 {
-		return false // at the beginning: there is always a loopback device
-	}
 	if h.stale {
 		h.stale = false
 		old, oldErr := h.way, h.err
