@@ -46,7 +46,7 @@ go test -c -o "$bin/ebpf.test" ./datapath/ebpf
 go test -c -o "$bin/integration.test" ./integration
 
 load='TestBudget|TestOpenErrors|TestTraffic|TestVLAN|TestLists|TestCopies|TestMPLSTraffic|TestPeer|TestRestart|TestKill|TestNothingIsLeft'
-smoke='TestOpenFlow|TestRewrite|TestInternalPort|TestPatchPorts|TestRestartKeepsEverything|TestKernelTunnels'
+smoke='TestOpenFlow|TestRewrite|TestInternalPort|TestPatchPorts|TestRestartKeepsEverything|TestKernelTunnels|TestTunnelLinuxPeer'
 proof='TestDifferential(Conntrack|ALG)?'
 pairs=30000
 limit=3600
