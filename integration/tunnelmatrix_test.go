@@ -53,7 +53,7 @@ func (c tunnelCase) of(mode string, has map[string]bool) (tunnelCase, bool) {
 		// They take no packets with a checksum, and before Linux 6.3 send all with a key.
 		c.options = []string{"key=5"}
 		if c.typ == "gre" && c.net == underlay6 {
-			return c, has["ip6gre"]
+			return c, false // that is ip6gre
 		}
 	}
 	return c, has[c.typ]
