@@ -63,10 +63,10 @@ func TestTunnelVLAN(t *testing.T) {
 			a.host.Ping(peer4, size, 5)
 			b.host.Ping(fmt.Sprintf("fd00:%d::1", len(tags)), size, 5)
 		}
-		if x := transfers(t, a.host, b.host, peer4, "-n", "8M"); x.bytes < 4<<20 {
+		if x := transfers(t, a.host, b.host, peer4, "-n", "16M"); x.bytes < 8<<20 {
 			t.Errorf("TCP with %d tags: %.0f bytes arrived", len(tags), x.bytes)
 		}
-		if x := transfers(t, a.host, b.host, peer6, "-R", "-n", "8M"); x.bytes < 4<<20 {
+		if x := transfers(t, a.host, b.host, peer6, "-R", "-n", "16M"); x.bytes < 8<<20 {
 			t.Errorf("TCP with %d tags, the other way: %.0f bytes arrived", len(tags), x.bytes)
 		}
 		flows := b.Appctl("dpctl/dump-flows", "--names")

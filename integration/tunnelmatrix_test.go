@@ -139,7 +139,7 @@ func traffic(t *testing.T, a, b *tunnelSite) {
 		}
 	}
 	for _, way := range [][]string{nil, {"-R"}} {
-		if x := transfers(t, a.host, b.host, "10.0.0.2", append(way, "-n", "8M")...); x.bytes < 4<<20 { // what is on its way at the end does not count
+		if x := transfers(t, a.host, b.host, "10.0.0.2", append(way, "-n", "16M")...); x.bytes < 8<<20 { // what is on its way at the end does not count
 			t.Errorf("TCP %v: %.0f bytes arrived", way, x.bytes)
 		}
 		if x := transfers(t, a.host, b.host, "fd00::2", append(way, "-u", "-b", "30M", "-n", "1M")...); x.lost > 0 || x.packets < 500 {
