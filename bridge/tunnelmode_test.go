@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ovs-bpf/ovs-bpf/bridge/netdev"
+	"github.com/ovs-bpf/ovs-bpf/bridge/tunnel"
 	"github.com/ovs-bpf/ovs-bpf/datapath"
 )
 
@@ -45,6 +46,30 @@ func TestNativeTunnel(t *testing.T) {
 		}
 		if got != c.want || text != c.err {
 			t.Errorf("%s %s, native %v: %v, %q, want %v, %q", c.mode, c.typ, c.native, got, text, c.want, c.err)
+		}
+	}
+}
+
+func TestKernelFamily(t *testing.T) {
+	for _, c := range []struct {
+		typ, remote string
+		wrong       bool
+	}{
+		{"gre", "192.0.2.1", false},
+		{"gre", "2001:db8::1", true},
+		{"gre", "flow", false},
+		{"ip6gre", "2001:db8::1", false},
+		{"ip6gre", "192.0.2.1", true},
+		{"ip6gre", "flow", false},
+		{"vxlan", "2001:db8::1", false},
+		{"geneve", "192.0.2.1", false},
+	} {
+		conf, _, err := tunnel.Parse("tun", c.typ, map[string]string{"remote_ip": c.remote})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kernelFamily(&conf); (err != nil) != c.wrong {
+			t.Errorf("%s to %s: %v", c.typ, c.remote, err)
 		}
 	}
 }

@@ -89,7 +89,11 @@ func (i *iface) tryTunnel() error {
 		return errors.New(strings.Join(append(warnings, i.name+": VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port"), "\n"))
 	}
 	spec := c.Spec()
-	if spec.Native, err = a.nativeTunnel(spec); err == nil && (i.tunnel == nil || i.tunnel.device.spec != spec) {
+	spec.Native, err = a.nativeTunnel(spec)
+	if err == nil && a.o.TunnelDevices != nil && !spec.Native {
+		err = kernelFamily(&c)
+	}
+	if err == nil && (i.tunnel == nil || i.tunnel.device.spec != spec) {
 		i.closeTunnel()
 		err = i.joinDevice(spec)
 	}
@@ -233,6 +237,17 @@ func (a *Agent) nativeTunnel(s datapath.TunnelSpec) (bool, error) {
 		return true, nil
 	}
 	return false, nil // a simulated datapath: packets end at the port
+}
+
+// kernelFamily refuses a remote that the kernel's device of the type cannot send to: those of GRE are of one family each.
+func kernelFamily(c *tunnel.Config) error {
+	switch {
+	case c.Type == "gre" && c.Remote.Is6():
+		return fmt.Errorf("the kernel's gre devices send over IPv4 only; to %s, type ip6gre and other_config:tunnel-mode=native do", c.Remote)
+	case c.Type == "ip6gre" && c.Remote.Is4():
+		return fmt.Errorf("the kernel's ip6gre devices send over IPv6 only; to %s, type gre and other_config:tunnel-mode=native do", c.Remote)
+	}
+	return nil
 }
 
 // Values of other_config:tunnel-mode.
